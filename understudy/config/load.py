@@ -1,0 +1,88 @@
+"""Find the configuration, read it, and say clearly what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from understudy.config import settings as shape
+from understudy.errors import ConfigError
+
+
+def home() -> Path:
+    """The folder of all state: $UNDERSTUDY_HOME, else the platform's data folder."""
+    if chosen := os.environ.get("UNDERSTUDY_HOME"):
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("understudy"))
+
+
+def config_path(chosen: str | Path | None = None) -> Path:
+    """The file that counts: the argument, else $UNDERSTUDY_CONFIG, else config.toml below home()."""
+    named = chosen or os.environ.get("UNDERSTUDY_CONFIG")
+    return Path(named).expanduser() if named else home() / "config.toml"
+
+
+def load(chosen: str | Path | None = None) -> tuple[shape.Settings, Path | None]:
+    """The settings and the file they came from; no file: the defaults and None. Raises ConfigError."""
+    path = config_path(chosen)
+    if not path.exists():
+        if chosen or os.environ.get("UNDERSTUDY_CONFIG"):
+            raise ConfigError(f"There is no configuration at {path}.", remedy="understudy init writes one.")
+        return parse({}, "the environment"), None
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {_masked(str(error))}.", remedy="Mend that line.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({type(error).__name__}).", remedy="Check the file.") from None
+    return parse(table, str(path)), path
+
+
+def parse(table: Mapping[str, Any], where: str) -> shape.Settings:
+    """Settings from a table. Raises ConfigError naming the key, the nearest known one, and the remedy."""
+    try:
+        return shape.Settings(**table)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{where}: " + "; ".join(_explain(e) for e in error.errors(include_input=False, include_url=False)),
+            remedy="understudy init prints a commented example.",
+        ) from None
+    except Exception as error:  # noqa: BLE001  pydantic-settings wraps broken environment values in its own errors
+        raise ConfigError(f"{where}: {type(error).__name__}.", remedy="Check the UNDERSTUDY_ variables.") from None
+
+
+def _explain(error: Any) -> str:
+    place = ".".join(str(p) for p in error["loc"]) or "the file"
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f", did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(known))}"
+        return f"unknown key {place}{hint}"
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _known_keys(parents: tuple[Any, ...]) -> list[str]:
+    """The keys of the table at this place of the shape."""
+    by_parent: dict[str, type[BaseModel]] = {
+        "director": shape.DirectorSettings,
+        "classifier": shape.ClassifierSettings,
+        "money": shape.MoneySettings,
+        "providers": shape.Provider,
+        "accounts": shape.Account,
+        "models": shape.Model,
+    }
+    names = [p for p in parents if isinstance(p, str) and p in by_parent]
+    return list((by_parent[names[-1]] if names else shape.Settings).model_fields)
+
+
+def _masked(message: str) -> str:
+    """tomllib's messages carry positions only, but a future one might carry text: keep the first line."""
+    return message.splitlines()[0]

@@ -1,0 +1,143 @@
+"""The shape of the configuration. Names are the user's; units are in the names or the docstrings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+Kind = Literal["groq", "gemini", "anthropic", "openai", "openai_compatible", "claude_code", "llama_cpp", "rehearsal"]
+CLOUD_KINDS = frozenset({"groq", "gemini", "anthropic", "openai", "claude_code"})
+PAID_KINDS = frozenset({"anthropic", "openai"})  # off unless the user turns them on
+KEY_SOURCES = ("env:", "keyring:", "file:")
+
+
+def _key_source(value: str) -> str:
+    if not value.startswith(KEY_SOURCES) or not value.partition(":")[2]:
+        # The value itself is never repeated: it may be the key.
+        raise ValueError("a literal key does not belong here; write env:NAME, keyring:NAME or file:PATH")
+    return value
+
+
+KeySource = Annotated[str, AfterValidator(_key_source)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Account(_Strict):
+    """One account at a provider. All its keys share its limits."""
+
+    name: str = Field(default="default", pattern=r"^[^/\s]+$")
+    keys: tuple[KeySource, ...] = ()
+
+
+class Model(_Strict):
+    """One model. Fields left out come from the catalogue, or from the server."""
+
+    id: str = Field(min_length=1)
+    path: Path | None = None  # llama_cpp: the GGUF file
+    context: int | None = Field(default=None, gt=0)  # tokens
+    output_cap: int | None = Field(default=None, gt=0)  # tokens
+    tokens_per_minute: int | None = Field(default=None, gt=0)
+    capabilities: tuple[Literal["tools", "json", "grounding", "vision", "logprobs", "agentic"], ...] | None = None
+    quality: int | None = Field(default=None, ge=0, le=100)
+    speed: int | None = Field(default=None, ge=0, le=100)
+    input_usd: float | None = Field(default=None, ge=0)  # list price per million tokens
+    output_usd: float | None = Field(default=None, ge=0)
+    free: bool | None = None
+
+
+class Provider(_Strict):
+    """One provider; the table's name is the user's, `kind` says which adapter."""
+
+    kind: Kind
+    enabled: bool = True
+    base_url: str | None = Field(default=None, pattern=r"^https?://")
+    accounts: tuple[Account, ...] = ()
+    models: tuple[Model, ...] = ()
+    local: bool | None = None  # openai_compatible: at an allow-listed address that is not loopback
+    free: bool | None = None  # None: the kind's own rule
+    timeout: float = Field(default=60.0, gt=0)  # seconds, one call
+    # claude_code
+    command: tuple[str, ...] = ("claude",)
+    login: Literal["auto", "subscription", "key"] = "auto"
+    working_directory: Path | None = None  # coding tasks work here; none: no files, no tools
+    allowed_tools: tuple[str, ...] = ()  # e.g. Read, Edit, Bash(pytest *)
+    concurrency: int = Field(default=1, ge=1)  # more than one can invalidate a login's refresh token
+    # llama_cpp
+    threads: int | None = Field(default=None, ge=1)
+    memory_gib: float = Field(default=16.0, gt=0)  # loaded models together; the least recently used goes first
+    # rehearsal
+    plays: Literal["groq", "gemini", "anthropic", "openai", "claude_code", "local"] = "local"
+    script: Path | None = None  # a scripted fleet's answers and faults
+
+
+class DirectorSettings(_Strict):
+    """The frontier model and its hard budget. Tokens are input + output, cached ones too."""
+
+    candidate: str | None = None
+    tokens_per_conversation: int = Field(default=2000, ge=0)
+    tokens_per_day: int = Field(default=100_000, ge=0)
+    digest_chars: int = Field(default=600, ge=100)  # what it may see of a task or of an answer
+    output_tokens: int = Field(default=160, ge=16)
+
+
+class ClassifierSettings(_Strict):
+    """The 8B classifier in the cloud; asked only about public tasks the local one is unsure of."""
+
+    candidate: str = "groq/llama-3.1-8b-instant"
+    tokens_per_day: int = Field(default=50_000, ge=0)
+    enabled: bool = True
+
+
+class MoneySettings(_Strict):
+    """Hard, for providers that cost money. Local, free-tier and subscription calls cost none."""
+
+    usd_per_day: float = Field(default=5.0, ge=0)
+
+
+class Settings(BaseSettings):
+    """Everything, in one value. Environment variables UNDERSTUDY_POLICY, UNDERSTUDY_DIRECTOR__... override it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="UNDERSTUDY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    policy: str = "v1"
+    director: DirectorSettings = DirectorSettings()
+    classifier: ClassifierSettings = ClassifierSettings()
+    money: MoneySettings = MoneySettings()
+    providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], Provider] = Field(default_factory=dict)
+    private_paths: tuple[str, ...] = ()  # globs; a task with such a file is private
+    local_hosts: tuple[str, ...] = ()  # hosts or CIDR ranges that count as this machine
+    deadline: float = Field(default=120.0, gt=0)  # seconds, one task
+    patience: float = Field(default=3.0, ge=0)  # seconds to wait for the better candidate
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings  # the environment wins over the file
+
+    @model_validator(mode="after")
+    def _local_means_local(self) -> Settings:
+        from understudy.config.locality import explain_refusal
+
+        for name, provider in self.providers.items():
+            if reason := explain_refusal(provider, self.local_hosts):
+                raise ValueError(f"providers.{name}: {reason}")
+        return self

@@ -1,0 +1,134 @@
+"""What can go wrong, as a tree. Every error says what it names, and the remedy.
+
+UnderstudyError                     exit code
+├── ConfigError                     2   a file, key or value of the configuration
+├── UsageError                      2   an argument of a command or of the Python interface
+├── StoreError                      2   the state below UNDERSTUDY_HOME cannot be read or written
+├── NoCandidate                     3   nobody could answer; says when to try again
+│   └── PrivacyRefused              3   a private task would have left the machine
+├── BudgetRefused                   4   type, scope, limit, spent, asked
+├── ValidationFailed                5   every candidate's answer was rejected
+├── CallFailed                      3   one call to one candidate; carries its Failure class
+└── ToolFailed                      3   a tool (fetch, sandbox, claude) refused or failed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from understudy.types import Attempt, Check, Failure
+
+
+class UnderstudyError(Exception):
+    """The root. `remedy` is one sentence: what the reader can do about it."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"type": type(self).__name__, "message": self.message, "remedy": self.remedy}
+
+
+class ConfigError(UnderstudyError):
+    exit_code = 2
+
+
+class UsageError(UnderstudyError):
+    exit_code = 2
+
+
+class StoreError(UnderstudyError):
+    exit_code = 2
+
+
+class NoCandidate(UnderstudyError):
+    """Nobody could answer. `retry_after` is in seconds; None when waiting does not help."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str = "",
+        retry_after: float | None = None,
+        attempts: Sequence[Attempt] = (),
+        skipped: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
+        self.attempts = tuple(attempts)
+        self.skipped = tuple(skipped)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "retry_after": self.retry_after}
+
+
+class PrivacyRefused(NoCandidate):
+    pass
+
+
+class BudgetRefused(UnderstudyError):
+    """A reservation was refused: nothing was sent and nothing was charged."""
+
+    exit_code = 4
+
+    def __init__(self, *, unit: str, scope: str, limit: int, spent: int, reserved: int, asked: int) -> None:
+        super().__init__(
+            f"The budget of {scope} is {limit:,} {unit}: {spent:,} spent, {reserved:,} reserved, {asked:,} asked for.",
+            remedy="Raise the limit in the configuration, start a new conversation, or wait for the next day.",
+        )
+        self.unit, self.scope, self.limit = unit, scope, limit
+        self.spent, self.reserved, self.asked = spent, reserved, asked
+
+    def as_dict(self) -> dict[str, Any]:
+        numbers = {k: getattr(self, k) for k in ("unit", "scope", "limit", "spent", "reserved", "asked")}
+        return {**super().as_dict(), **numbers}
+
+
+class ValidationFailed(UnderstudyError):
+    exit_code = 5
+
+    def __init__(
+        self, message: str, *, remedy: str = "", attempts: Sequence[Attempt] = (), checks: Sequence[Check] = ()
+    ):
+        super().__init__(message, remedy=remedy)
+        self.attempts = tuple(attempts)
+        self.checks = tuple(checks)
+
+
+class CallFailed(UnderstudyError):
+    """One call failed. `retry_after`: seconds until the provider says it may work again, when it says so.
+
+    `charged` is False only when it is certain that the provider counted nothing (refused before processing).
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        message: str,
+        *,
+        remedy: str = "",
+        retry_after: float | None = None,
+        status: int | None = None,
+        charged: bool = True,
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.failure = failure
+        self.retry_after = retry_after
+        self.status = status
+        self.charged = charged
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "failure": str(self.failure), "retry_after": self.retry_after}
+
+
+class ToolFailed(UnderstudyError):
+    pass

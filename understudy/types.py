@@ -1,0 +1,463 @@
+"""The vocabulary of understudy and its protocols, on one screen.
+
+Values are frozen dataclasses. Units are in the names or the docstrings: tokens and micro-dollars are integers,
+durations are seconds, prices are micro-dollars per million tokens (so 1 token at $15 per million is 15).
+Nothing here imports anything of the project, and nothing of a provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Sensitivity(StrEnum):
+    """Who may read a task. Only ever raised, never lowered."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+    def raised_to(self, other: Sensitivity) -> Sensitivity:
+        return Sensitivity.PRIVATE if Sensitivity.PRIVATE in (self, other) else Sensitivity.PUBLIC
+
+
+class Intent(StrEnum):
+    """The task types of the routing table."""
+
+    QUICK_QA = "quick_qa"
+    REASONING = "reasoning"
+    TOOL_CALLING = "tool_calling"
+    CODING = "coding"
+    LONG_CONTEXT = "long_context"
+    CODE_REVIEW = "code_review"
+    SUMMARIZATION = "summarization"
+    MEMORY = "memory"
+    WEB_RESEARCH = "web_research"
+    PRIVATE = "private"
+
+
+class Role(StrEnum):
+    """On whose behalf a call is made; the director's budget counts DIRECTOR, and JUDGE when the director judges."""
+
+    WORKER = "worker"
+    CLASSIFIER = "classifier"
+    DIRECTOR = "director"
+    JUDGE = "judge"
+
+
+class Quality(StrEnum):
+    """The caller's wish: the fastest, the table's own order (specialisation), or the best candidate first."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    BEST = "best"
+
+
+class Failure(StrEnum):
+    """Why a call failed. Each class has one reaction (see fleet/reactions.py)."""
+
+    AUTH = "auth"
+    PAYMENT = "payment"
+    MINUTE_QUOTA = "minute_quota"
+    DAY_QUOTA = "day_quota"
+    TOO_LARGE = "too_large"  # larger than the quota window: waiting never helps
+    CONTEXT = "context"  # larger than the model's context
+    CONTENT_FILTER = "content_filter"
+    OVERLOAD = "overload"
+    TRANSPORT = "transport"  # reset, refused, silence, time out
+    MALFORMED = "malformed"  # an answer that is not one: bad JSON, empty, truncated, an error in disguise
+    UNAVAILABLE = "unavailable"  # the model is not there: not found, not loaded, not logged in, switched off
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier exchange of a session."""
+
+    user: str = field(repr=False)
+    assistant: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file given with a task: its path as the user wrote it (private_paths match against it) and its text."""
+
+    path: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the caller wants. Every field but the text is a wish; None leaves the choice to understudy."""
+
+    text: str = field(repr=False)
+    session: str | None = None
+    sensitivity: Sensitivity | str = Sensitivity.PUBLIC
+    intent: Intent | str | None = None
+    policy: str | None = None
+    agent: str | None = None
+    quality: Quality | str | None = None
+    schema: Mapping[str, Any] | None = field(default=None, repr=False)
+    files: tuple[Attachment, ...] = ()
+    max_tokens: int | None = None  # of the answer
+    deadline: float | None = None  # seconds for the whole task
+    history: tuple[Turn, ...] = field(default=(), repr=False)
+    plan: bool | None = None  # None: plan when the policy says so; False: this task is one step
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """(provider, account, model): the thing that can be called. Ratings run from 0 to 100."""
+
+    provider: str  # the user's name for it
+    kind: str  # which adapter: groq, gemini, anthropic, openai, openai_compatible, claude_code, llama_cpp
+    account: str
+    model: str
+    local: bool = False
+    free: bool = True  # costs no money (free tier, subscription, own machine)
+    simulated: bool = False
+    context: int = 8192  # tokens, input and output together
+    output_cap: int = 4096  # tokens
+    tokens_per_minute: int | None = None  # a request above it can never pass
+    capabilities: frozenset[str] = frozenset()  # of: tools, json, grounding, vision, logprobs, agentic
+    quality: int = 50
+    speed: int = 50
+    input_price: int = 0  # list price, micro-dollars per million tokens
+    output_price: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+    @property
+    def domain(self) -> str:
+        """The quota domain: what shares limits."""
+        return f"{self.provider}/{self.account}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a policy may know. Same facts, same policy version: same decision, for ever."""
+
+    intent: Intent
+    probability: float
+    sensitivity: Sensitivity
+    input_tokens: int
+    max_tokens: int | None = None
+    quality: Quality = Quality.BALANCED
+    agent: str | None = None
+    deadline: float = 120.0
+    has_schema: bool = False
+    has_files: bool = False
+    multi_step: bool = False
+    explicit_intent: bool = False
+    director_left: int = 0  # tokens the director may still spend in this conversation
+    rotation: int = 0  # how many tasks this session has had: round-robin among equals
+    fleet: tuple[Candidate, ...] = ()
+    resting: tuple[str, ...] = ()  # domains that cannot run now
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One element of a chain: a quota domain and why it stands there."""
+
+    domain: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a policy decides: an ordered chain with its checks and caps."""
+
+    agent: str
+    chain: tuple[Link, ...]
+    checks: tuple[str, ...]  # names of validators, cheap first
+    output_cap: int  # tokens
+    max_attempts: int
+    deadline: float  # seconds
+    judge: str = "none"  # none | cheap | director: the highest judge that may be asked
+    plan: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call. Input counts cached tokens too. measured=False: the server did not say."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    measured: bool = True
+
+    @property
+    def total(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.measured and other.measured,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one candidate, in words no SDK owns."""
+
+    prompt: str = field(repr=False)
+    instructions: str = field(default="", repr=False)
+    history: tuple[Turn, ...] = field(default=(), repr=False)
+    schema: Mapping[str, Any] | None = field(default=None, repr=False)
+    output_cap: int = 1024  # tokens
+    timeout: float = 60.0  # seconds
+    temperature: float | None = None
+    tools: tuple[str, ...] = ()  # names of tools/: fetch, python, ... and "grounding" for a provider's own search
+    role: Role = Role.WORKER
+    sensitivity: Sensitivity = Sensitivity.PUBLIC
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a candidate gave back, not yet validated. finish: stop, length, tool_call, content_filter or error."""
+
+    text: str = field(repr=False)
+    usage: Usage = Usage()
+    finish: str = "stop"
+    model: str = ""  # as the server names it
+    cost_usd: float | None = None  # when the provider itself states it
+    logprob: float | None = None  # mean token log-probability, where the candidate has it
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call to one candidate, with its outcome: "ok", "rejected" (by a validator) or a Failure."""
+
+    candidate: str
+    provider: str
+    account: str
+    model: str
+    role: Role
+    outcome: str
+    error: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0  # what was paid
+    list_usd: float = 0.0  # what it costs at list price
+    seconds: float = 0.0
+    simulated: bool = False
+    free: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one validator said."""
+
+    name: str
+    passed: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What the ledger counts."""
+
+    tokens: int = 0
+    micro_usd: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The state of one scope. A limit of None is unlimited in that unit."""
+
+    scope: str
+    limit_tokens: int | None
+    limit_micro_usd: int | None
+    spent: Amount
+    reserved: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reservation: settle it or release it, once."""
+
+    id: str
+    amount: Amount
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A classifier's answer. by: caller, gate, length, local, groq, director."""
+
+    intent: Intent
+    probability: float
+    by: str
+    abstain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the gate saw something, never what it saw."""
+
+    start: int
+    end: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The gate's answer. reasons are types ("email", "label", "path"), never values."""
+
+    sensitivity: Sensitivity
+    reasons: tuple[str, ...] = ()
+    spans: tuple[Span, ...] = ()
+
+
+class Clock(Protocol):
+    """Time, injected: tests and the rehearsal fleet bring their own."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Guard(Protocol):
+    """Asked before and after every single request on the wire, tool loops included."""
+
+    async def before(self, input_tokens: int, output_cap: int) -> Hold | None:
+        """Reserve the worst case, or raise BudgetRefused or PrivacyRefused: nothing was sent then."""
+        ...
+
+    async def after(self, hold: Hold | None, usage: Usage | None) -> None:
+        """Settle. None: the outcome is unknown, the whole reservation is charged."""
+        ...
+
+    async def unsent(self, hold: Hold | None) -> None:
+        """Release: it is certain that nothing was charged (refused before processing, or never sent)."""
+        ...
+
+
+class Worker(Protocol):
+    """A candidate made callable. The one seam between understudy and every provider."""
+
+    candidate: Candidate
+
+    async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
+        """Answer, or raise errors.CallFailed. progress is told the number of characters received so far."""
+        ...
+
+    def bound(self, call: Call) -> int:
+        """An upper bound of the input tokens this call is charged for (all requests its switches allow)."""
+        ...
+
+    async def check(self) -> str:
+        """One line for the doctor, without spending a token; raises CallFailed with the remedy in it."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Ledger(Protocol):
+    """Spent + reserved never exceeds a limit: at any concurrency, over processes, through kill -9."""
+
+    async def allow(self, scope: str, *, tokens: int | None, micro_usd: int | None) -> None:
+        """Declare a scope and its limits (None: unlimited in that unit)."""
+        ...
+
+    async def reserve(self, scopes: tuple[str, ...], amount: Amount, *, lease: float) -> Hold:
+        """All scopes or none. Raises BudgetRefused; an unknown scope is refused."""
+        ...
+
+    async def settle(self, hold: Hold, actual: Amount) -> None: ...
+
+    async def release(self, hold: Hold) -> None: ...
+
+    async def balance(self, scope: str) -> Balance: ...
+
+
+class Policy(Protocol):
+    """A versioned, pure function. name and hash identify it for ever."""
+
+    name: str
+    hash: str
+
+    def decide(self, facts: Facts) -> Decision: ...
+
+
+class Validator(Protocol):
+    """Cheap and local. It sees the answer and the task, and says why not."""
+
+    name: str
+
+    def check(self, answer: Answer, task: Task) -> Check | Awaitable[Check]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The validated answer with its provenance."""
+
+    id: str
+    text: str = field(repr=False)
+    data: Any = field(repr=False)  # the parsed object when the task had a schema
+    session: str
+    intent: Guess
+    sensitivity: Verdict
+    policy_name: str
+    policy_hash: str
+    agent: str
+    attempts: tuple[Attempt, ...]
+    skipped: tuple[tuple[str, str], ...]  # (domain, why): candidates passed over without a call
+    checks: tuple[Check, ...]
+    director: Balance
+    seconds: float
+    notes: tuple[str, ...] = ()  # what the reader should know: the director's budget is gone, models are simulated
+    steps: tuple[Reply, ...] = ()  # of a planned task
+
+    @property
+    def total_tokens(self) -> int:
+        return sum(a.input_tokens + a.output_tokens for a in self.attempts)
+
+    @property
+    def free_share(self) -> float:
+        """The share of all tokens that ran on free inference: neither paid for nor the director's. 0 to 1."""
+        total = self.total_tokens
+        free = sum(a.input_tokens + a.output_tokens for a in self.attempts if a.free and a.role is not Role.DIRECTOR)
+        return free / total if total else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Event: the task has reached gate, classify, decide, plan, dispatch, validate or judge."""
+
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Event: a candidate is writing; nothing is shown before it is validated."""
+
+    candidate: str
+    chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Event: validated text, whole."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Event: the last one."""
+
+    reply: Reply
+
+
+Event = Stage | Progress | Text | Finished
