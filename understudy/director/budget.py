@@ -1,0 +1,60 @@
+"""The scopes of the ledger, and which of them a call is charged to. All limits are hard."""
+
+from __future__ import annotations
+
+import time
+
+from understudy.config.settings import Settings
+from understudy.types import Balance, Candidate, Ledger, Role
+
+
+def day(now: float) -> str:
+    """The day of a scope: UTC, so that it is the same for every process that shares the ledger."""
+    return time.strftime("%Y-%m-%d", time.gmtime(now))
+
+
+def conversation_scope(session: str) -> str:
+    return f"director:conversation:{session}"
+
+
+def day_scope(now: float) -> str:
+    return f"director:day:{day(now)}"
+
+
+def classifier_scope(now: float) -> str:
+    return f"classifier:day:{day(now)}"
+
+
+def money_scope(now: float) -> str:
+    return f"money:day:{day(now)}"
+
+
+async def open_scopes(ledger: Ledger, settings: Settings, session: str, now: float) -> None:
+    """Declare what this task may be charged to. A scope that is not declared is refused, never unlimited."""
+    await ledger.allow(conversation_scope(session), tokens=settings.director.tokens_per_conversation, micro_usd=None)
+    await ledger.allow(day_scope(now), tokens=settings.director.tokens_per_day, micro_usd=None)
+    await ledger.allow(classifier_scope(now), tokens=settings.classifier.tokens_per_day, micro_usd=None)
+    await ledger.allow(money_scope(now), tokens=None, micro_usd=round(settings.money.usd_per_day * 1e6))
+
+
+def scopes_of(candidate: Candidate, role: Role, *, directs: bool, session: str, now: float) -> tuple[str, ...]:
+    """Who pays for this call: directs says that the frontier model calls as the director (decide, plan or judge)."""
+    scopes: list[str] = []
+    if directs:
+        scopes += [conversation_scope(session), day_scope(now)]
+    elif role is Role.CLASSIFIER and not candidate.local:
+        scopes.append(classifier_scope(now))
+    if not candidate.free:
+        scopes.append(money_scope(now))
+    return tuple(scopes)
+
+
+async def director_left(ledger: Ledger, session: str, now: float) -> tuple[Balance, int]:
+    """The conversation's balance, and the tokens the director may still spend under both of its limits."""
+    conversation = await ledger.balance(conversation_scope(session))
+    today = await ledger.balance(day_scope(now))
+    return conversation, max(0, min(_left(conversation), _left(today)))
+
+
+def _left(balance: Balance) -> int:
+    return (balance.limit_tokens or 0) - balance.spent.tokens - balance.reserved.tokens

@@ -1,0 +1,39 @@
+"""The loop of a task: decide, then plan or work, then reply. Every end leaves its provenance in the store."""
+
+from __future__ import annotations
+
+from understudy.director import budget
+from understudy.director.decided import Decided
+from understudy.director.outcome import build_reply
+from understudy.director.parts import Parts
+from understudy.director.plan import go_planned
+from understudy.director.provenance import failure_to_dict, record_of, reply_to_dict
+from understudy.director.trail import Trail
+from understudy.director.way import decide, work
+from understudy.errors import UnderstudyError
+from understudy.types import Reply, Task
+
+
+async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = False) -> Reply:
+    """The validated reply, or a typed failure. Both leave their provenance in the store."""
+    decided: Decided | None = None
+    try:
+        await budget.open_scopes(parts.store.ledger, parts.settings, trail.session, trail.started)
+        decided = await decide(parts, trail, task, session_private=session_private)
+        if decided.decision.plan and task.plan is not False:
+            planned = await go_planned(parts, trail, decided, go)
+            if planned is not None:
+                return await _keep(parts, trail, decided, planned)
+        walk = await work(parts, trail, decided)
+        return await _keep(parts, trail, decided, await build_reply(parts, trail, decided, walk))
+    except UnderstudyError as error:
+        error.reply_id = trail.id  # type: ignore[attr-defined]
+        told = failure_to_dict(error, trail.attempts)
+        facts, decision = (decided.facts, decided.decision) if decided else (None, None)
+        await parts.store.replies.save(record_of(trail, facts, decision, told))
+        raise
+
+
+async def _keep(parts: Parts, trail: Trail, decided: Decided, reply: Reply) -> Reply:
+    await parts.store.replies.save(record_of(trail, decided.facts, decided.decision, reply_to_dict(reply)))
+    return reply

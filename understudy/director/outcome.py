@@ -1,0 +1,96 @@
+"""How a task ends: the reply with its provenance, or the typed failure that says what to do."""
+
+from __future__ import annotations
+
+from understudy.director import budget
+from understudy.director.decided import Decided
+from understudy.director.parts import Parts
+from understudy.director.trail import Trail
+from understudy.errors import NoCandidate, PrivacyRefused, UnderstudyError, ValidationFailed
+from understudy.fleet.dispatch import Walk
+from understudy.types import Check, Reply
+
+SIMULATED = (
+    "These models are simulated: nothing here is a real answer. "
+    "For a real one: export GROQ_API_KEY=... (free at Groq), or run understudy doctor."
+)
+
+
+def explain_failure(walk: Walk, decided: Decided) -> UnderstudyError:
+    """What to tell when nobody's answer was accepted."""
+    private = decided.private
+    retry = min(walk.waits) if walk.waits else None
+    if walk.stopped is not None:
+        return NoCandidate(
+            walk.stopped.message, remedy=walk.stopped.remedy or "Rephrase the task.", attempts=walk.attempts
+        )
+    outcomes = {a.outcome for a in walk.attempts}
+    if outcomes and outcomes <= {"rejected", "malformed"}:
+        last = walk.attempts[-1]
+        return ValidationFailed(
+            f"All {len(walk.attempts)} answers were rejected; the last one: {last.error}.",
+            remedy="Say the task more plainly, or ask for --quality best.",
+            attempts=walk.attempts,
+            checks=walk.checks,
+        )
+    if not walk.attempts and walk.refusals:
+        return walk.refusals[0]
+    if private and not decided.decision.chain:
+        return PrivacyRefused(
+            f"This task is private ({', '.join(decided.verdict.reasons)}) and there is no local model.",
+            remedy="Nothing was sent. Start a local server or add a GGUF file (understudy doctor says how).",
+            skipped=walk.skipped,
+        )
+    tried = "; ".join(f"{a.candidate}: {a.outcome}" for a in walk.attempts) or "nobody could be asked"
+    when = f"Try again in {retry:.0f} s." if retry is not None else "understudy doctor says what is missing."
+    return NoCandidate(
+        f"No candidate could answer ({tried}).",
+        remedy=when,
+        retry_after=retry,
+        attempts=walk.attempts,
+        skipped=walk.skipped,
+    )
+
+
+async def build_reply(parts: Parts, trail: Trail, decided: Decided, walk: Walk) -> Reply:
+    if walk.answer is None:
+        raise explain_failure(walk, decided)
+    data = None
+    if decided.task.schema is not None:
+        from understudy.director.validators import parse_json
+
+        data = parse_json(walk.answer.text)
+    return await reply_of(parts, trail, decided, walk.answer.text, data=data, checks=walk.checks)
+
+
+async def reply_of(
+    parts: Parts,
+    trail: Trail,
+    decided: Decided,
+    text: str,
+    *,
+    data: object = None,
+    checks: tuple[Check, ...] = (),
+    steps: tuple[Reply, ...] = (),
+) -> Reply:
+    balance, _ = await budget.director_left(parts.store.ledger, trail.session, trail.started)
+    if any(a.simulated for a in trail.attempts):
+        trail.note(SIMULATED)
+    return Reply(
+        id=trail.id,
+        text=text,
+        data=data,
+        session=trail.session,
+        intent=decided.guess,
+        sensitivity=decided.verdict,
+        policy_name=decided.policy.name,
+        policy_hash=decided.policy.hash,
+        agent=decided.decision.agent,
+        attempts=tuple(trail.attempts),
+        skipped=tuple(trail.skipped),
+        checks=checks,
+        director=balance,
+        seconds=round(parts.clock.now() - trail.started, 4),
+        notes=tuple(trail.notes),
+        steps=steps,
+    )

@@ -1,0 +1,96 @@
+"""What a director is made of, put together from the settings. Nothing here decides anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from understudy.clock import WallClock
+from understudy.config.settings import Settings
+from understudy.director.budget import scopes_of
+from understudy.fleet.dispatch import Dispatcher
+from understudy.fleet.guards import SendGuard
+from understudy.types import Candidate, Clock, Role, Sensitivity, Validator, Worker
+
+if TYPE_CHECKING:
+    from understudy.classifiers.gate import Gate
+    from understudy.classifiers.local import LocalScorer
+    from understudy.store.store import Store
+
+
+@dataclass(slots=True)
+class Parts:
+    """Open resources of one process. workers are made on first use and live until close()."""
+
+    settings: Settings
+    store: Store
+    gate: Gate
+    scorer: LocalScorer
+    validators: Mapping[str, Validator]
+    fleet: tuple[Candidate, ...]
+    notes: tuple[str, ...]
+    clock: Clock
+    workers: dict[str, Worker] = field(default_factory=dict[str, Worker])
+    turns: int = 0  # tasks taken so far: round-robin among equal accounts
+
+    def worker(self, candidate: Candidate) -> Worker:
+        if candidate.domain not in self.workers:
+            from understudy.agents.roster import worker_for
+
+            self.workers[candidate.domain] = worker_for(candidate, self.settings)
+        return self.workers[candidate.domain]
+
+    def dispatcher(self) -> Dispatcher:
+        return Dispatcher(self.worker, self.store.rests, self.clock)
+
+    def guard(
+        self, candidate: Candidate, sensitivity: Sensitivity, role: Role, session: str, *, directs: bool = False
+    ) -> SendGuard:
+        scopes = scopes_of(candidate, role, directs=directs, session=session, now=self.clock.now())
+        return SendGuard(candidate, sensitivity, self.store.ledger, scopes)
+
+    def find(self, name: str | None) -> Candidate | None:
+        """A candidate by provider/model or kind/model; a part of the model's id will do when no other fits."""
+        if not name:
+            return None
+        head, _, model = name.partition("/")
+        same = [c for c in self.fleet if head in (c.provider, c.kind)]
+        exact = [c for c in same if c.model == model]
+        return next(iter(exact or [c for c in same if model and model in c.model]), None)
+
+    async def close(self) -> None:
+        for worker in self.workers.values():
+            await worker.close()
+        self.workers.clear()
+        await self.store.close()
+
+
+async def open_parts(
+    settings: Settings, home: Path, *, notes: tuple[str, ...] = (), clock: Clock | None = None
+) -> Parts:
+    """Open the store, list the fleet, load the classifiers. Raises ConfigError and StoreError."""
+    from understudy.agents.roster import roster
+    from understudy.classifiers.gate import Gate
+    from understudy.classifiers.local import LocalScorer
+    from understudy.director.validators import validators
+    from understudy.store.store import Store
+
+    clock = clock or WallClock()
+    store = await Store.open(home, clock)
+    try:
+        listed = await roster(settings)
+        return Parts(
+            settings=settings,
+            store=store,
+            gate=Gate(settings.private_paths),
+            scorer=LocalScorer.load(),
+            validators=validators(),
+            fleet=listed.candidates,
+            notes=(*notes, *listed.notes),
+            clock=clock,
+        )
+    except BaseException:
+        await store.close()
+        raise

@@ -1,0 +1,69 @@
+"""A reply, and a failure, as plain data: the JSON contract of `ask --json`, and what the store keeps for `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from understudy.director.trail import Trail
+from understudy.errors import UnderstudyError
+from understudy.policies.record import decision_to_dict, facts_to_dict
+from understudy.types import Attempt, Balance, Check, Decision, Facts, Reply
+
+
+def reply_to_dict(reply: Reply) -> dict[str, Any]:
+    """The one object of `ask --json`."""
+    return {
+        "id": reply.id,
+        "text": reply.text,
+        "data": reply.data,
+        "session": reply.session,
+        "intent": {"name": str(reply.intent.intent), "probability": reply.intent.probability, "by": reply.intent.by},
+        "sensitivity": {"label": str(reply.sensitivity.sensitivity), "reasons": list(reply.sensitivity.reasons)},
+        "policy": {"name": reply.policy_name, "hash": reply.policy_hash},
+        "agent": reply.agent,
+        "attempts": [attempt_to_dict(a) for a in reply.attempts],
+        "skipped": [{"domain": domain, "why": why} for domain, why in reply.skipped],
+        "validators": [asdict(c) for c in reply.checks],
+        "director": balance_to_dict(reply.director),
+        "tokens": {"total": reply.total_tokens, "free_share": round(reply.free_share, 4)},
+        "seconds": reply.seconds,
+        "notes": list(reply.notes),
+        "steps": [{"id": s.id, "agent": s.agent, "intent": str(s.intent.intent)} for s in reply.steps],
+    }
+
+
+def attempt_to_dict(attempt: Attempt) -> dict[str, Any]:
+    return {**asdict(attempt), "role": str(attempt.role)}
+
+
+def balance_to_dict(balance: Balance) -> dict[str, Any]:
+    return {"spent": balance.spent.tokens, "reserved": balance.reserved.tokens, "limit": balance.limit_tokens}
+
+
+def failure_to_dict(
+    error: UnderstudyError, attempts: Sequence[Attempt] = (), checks: Sequence[Check] = ()
+) -> dict[str, Any]:
+    """What `ask --json` prints when there is no reply."""
+    return {
+        "id": getattr(error, "reply_id", None),
+        "text": None,
+        "error": {**error.as_dict(), "exit_code": error.exit_code},
+        "attempts": [attempt_to_dict(a) for a in attempts],
+        "skipped": [{"domain": domain, "why": why} for domain, why in getattr(error, "skipped", ())],
+        "validators": [asdict(c) for c in checks],
+    }
+
+
+def record_of(trail: Trail, facts: Facts | None, decision: Decision | None, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the store keeps: everything but the texts."""
+    kept = {k: v for k, v in told.items() if k not in ("text", "data")}
+    return {
+        **kept,
+        "id": trail.id,
+        "session": trail.session,
+        "time": trail.started,
+        "facts": facts_to_dict(facts) if facts else None,
+        "decision": decision_to_dict(decision) if decision else None,
+    }

@@ -1,0 +1,38 @@
+"""What happened on the way of one task: attempts, candidates passed over, notes. Grows; becomes the provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from understudy.fleet.dispatch import Walk
+from understudy.types import Attempt, Event, Stage
+
+
+@dataclass(slots=True)
+class Trail:
+    """deadline is a time of the clock, in seconds."""
+
+    id: str
+    session: str
+    started: float
+    deadline: float
+    report: Callable[[Event], None] | None = None
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    notes: list[str] = field(default_factory=list[str])
+
+    def tell(self, event: Event) -> None:
+        if self.report is not None:
+            self.report(event)
+
+    def stage(self, name: str, detail: str = "") -> None:
+        self.tell(Stage(name, detail))
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def take(self, walk: Walk) -> None:
+        self.attempts += walk.attempts
+        self.skipped += walk.skipped

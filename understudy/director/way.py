@@ -1,0 +1,126 @@
+"""The way of one task up to its answer: gate, classify, decide; then dispatch, validate, judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from understudy.agents.specialists import specialist
+from understudy.director import budget
+from understudy.director.classify import classify
+from understudy.director.decided import Decided
+from understudy.director.judging import judge
+from understudy.director.outcome import explain_failure
+from understudy.director.parts import Parts
+from understudy.director.trail import Trail
+from understudy.errors import UsageError
+from understudy.fleet.dispatch import Errand, Walk
+from understudy.policies import registry
+from understudy.tokens import estimate
+from understudy.types import Answer, Call, Candidate, Check, Facts, Quality, Role, Sensitivity, Task
+
+
+async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: bool) -> Decided:
+    """Gate first: no byte of a task leaves the machine before its sensitivity is known."""
+    trail.stage("gate")
+    verdict = parts.gate.judge(task, session_private)
+    trail.stage("classify")
+    prompt = render(task)
+    tokens = estimate(prompt) + sum(estimate(t.user + t.assistant) for t in task.history)
+    guess = await classify(parts, trail, task, verdict.sensitivity, tokens)
+    trail.stage("decide", str(guess.intent))
+    if task.agent is not None:
+        specialist(task.agent)  # an unknown one is the caller's error
+    _, left = await budget.director_left(parts.store.ledger, trail.session, trail.started)
+    resting = await parts.store.rests.resting(parts.clock.now())
+    facts = Facts(
+        intent=guess.intent,
+        probability=guess.probability,
+        sensitivity=verdict.sensitivity,
+        input_tokens=tokens,
+        max_tokens=task.max_tokens,
+        quality=_quality(task),
+        agent=task.agent,
+        deadline=trail.deadline - trail.started,
+        has_schema=task.schema is not None,
+        has_files=bool(task.files),
+        multi_step=task.plan is not False and _several_steps(task),
+        explicit_intent=guess.by == "caller",
+        director_left=left if parts.find(parts.settings.director.candidate) else 0,
+        rotation=parts.turns,
+        fleet=parts.fleet,
+        resting=tuple(sorted(resting)),
+    )
+    policy = registry.load(task.policy or parts.settings.policy)
+    decision = policy.decide(facts)
+    if verdict.sensitivity is Sensitivity.PRIVATE:
+        local = {c.domain for c in parts.fleet if c.local}
+        decision = replace(decision, chain=tuple(link for link in decision.chain if link.domain in local))
+    return Decided(task, verdict, guess, facts, decision, policy)
+
+
+async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
+    """Dispatch along the chain; every answer is validated, and judged where the policy asks for it."""
+    task, decision = decided.task, decided.decision
+    role = specialist(decision.agent)
+    checks = tuple(dict.fromkeys((*decision.checks, *(() if task.schema else role.checks))))
+    by_domain = {c.domain: c for c in parts.fleet}
+    chain = tuple(by_domain[link.domain] for link in decision.chain)
+    call = Call(
+        prompt=render(task),
+        instructions=role.instructions,
+        history=task.history,
+        schema=task.schema,
+        output_cap=min(decision.output_cap, role.output_cap),
+        timeout=decision.deadline,
+        temperature=role.temperature,
+        # A private task gets no tool that reaches the network: an address can carry text.
+        tools=() if decided.private else role.tools,
+        role=Role.WORKER,
+        sensitivity=decided.verdict.sensitivity,
+    )
+
+    async def accept(answer: Answer, candidate: Candidate) -> tuple[Check, ...]:
+        from understudy.director.validators import validate
+
+        done = await validate(answer, task, checks)
+        if decision.judge == "none" or any(not c.passed for c in done):
+            return done
+        trail.stage("judge", candidate.name)
+        return (*done, *await judge(parts, trail, decided, answer.text, candidate))
+
+    walk = await parts.dispatcher().walk(
+        Errand(
+            call=call,
+            chain=chain,
+            deadline=trail.deadline,
+            max_attempts=decision.max_attempts,
+            accept=accept,
+            guard=lambda c: parts.guard(c, decided.verdict.sensitivity, Role.WORKER, trail.session),
+            patience=parts.settings.patience,
+            report=trail.report,
+        )
+    )
+    trail.take(walk)
+    if walk.answer is None:
+        raise explain_failure(walk, decided)
+    return walk
+
+
+def render(task: Task) -> str:
+    """The text with its files, each under its name."""
+    files = "".join(f"\n\n--- file: {f.path} ---\n{f.text}" for f in task.files)
+    return task.text + files
+
+
+def _quality(task: Task) -> Quality:
+    try:
+        return Quality(str(task.quality)) if task.quality is not None else Quality.BALANCED
+    except ValueError:
+        known = ", ".join(Quality)
+        raise UsageError(f"There is no quality {str(task.quality)!r}.", remedy=f"Known: {known}.") from None
+
+
+def _several_steps(task: Task) -> bool:
+    from understudy.classifiers.steps import has_several_steps
+
+    return has_several_steps(task.text)

@@ -1,0 +1,45 @@
+"""Facts and decisions as plain data, and back: what is recorded can be decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from understudy.types import Candidate, Decision, Facts, Intent, Link, Quality, Sensitivity
+
+
+def facts_to_dict(facts: Facts) -> dict[str, Any]:
+    record = asdict(facts)
+    for candidate in record["fleet"]:
+        candidate["capabilities"] = sorted(candidate["capabilities"])
+    return record
+
+
+def facts_from_dict(record: Mapping[str, Any]) -> Facts:
+    """Fields unknown to this version are dropped; fields it misses get their defaults."""
+    known = {f.name for f in fields(Facts)}
+    values = {k: v for k, v in record.items() if k in known}
+    values["intent"] = Intent(values["intent"])
+    values["sensitivity"] = Sensitivity(values["sensitivity"])
+    values["quality"] = Quality(values.get("quality", Quality.BALANCED))
+    names = {f.name for f in fields(Candidate)}
+    fleet: list[Candidate] = []
+    for recorded in values.get("fleet", ()):
+        candidate: dict[str, Any] = {k: v for k, v in recorded.items() if k in names}
+        candidate["capabilities"] = frozenset(candidate.get("capabilities", ()))
+        fleet.append(Candidate(**candidate))
+    values["fleet"] = tuple(fleet)
+    values["resting"] = tuple(values.get("resting", ()))
+    return Facts(**values)
+
+
+def decision_to_dict(decision: Decision) -> dict[str, Any]:
+    return asdict(decision)
+
+
+def decision_from_dict(record: Mapping[str, Any]) -> Decision:
+    values = dict(record)
+    values["chain"] = tuple(Link(**link) for link in values["chain"])
+    values["checks"] = tuple(values["checks"])
+    return Decision(**values)
