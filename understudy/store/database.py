@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from understudy.errors import StoreError
 from understudy.store import faults
@@ -24,15 +24,18 @@ from understudy.store.migrations import STEPS, migrate
 from understudy.store.writer import Operation, Writer
 
 T = TypeVar("T")
+SMALLEST = 512  # bytes: SQLite's smallest page
 PATIENCE = 30.0  # seconds; the turnstile lets each process wait for milliseconds, so this is somebody suspended
 
 
 class Database:
     """Open with `await Database.open(path)`; `write` and `read` take functions of a connection.
 
-    Every method raises StoreError with a remedy. A process forked from this one opens the file anew on first use;
-    one that was spawned opens its own.
+    Every method raises StoreError with a remedy. A process that was spawned opens its own. One forked while a database
+    was open can use none: SQLite remembers its locks by process and would believe the child had the parent's.
     """
+
+    _forked: ClassVar[bool] = False  # true of this process as a whole, not of one file
 
     def __init__(self, path: Path, *, patience: float = PATIENCE, schema: int = len(STEPS)) -> None:
         self.path = path
@@ -54,7 +57,7 @@ class Database:
         writer = database._start()
         try:
             async with asyncio.timeout(patience):
-                await asyncio.wrap_future(writer.ready)
+                await asyncio.shield(asyncio.wrap_future(writer.ready))
         except TimeoutError:
             writer.stop()
             raise faults.held(path, patience) from None
@@ -125,6 +128,8 @@ class Database:
             await asyncio.shield(asyncio.wrap_future(self._writer.ended))
 
     def _start(self) -> Writer:
+        if self._forked:
+            raise faults.forked(self.path)
         if self._closed:
             raise faults.closed(self.path)
         if self._writer is None:
@@ -134,6 +139,8 @@ class Database:
         return self._writer
 
     def _connect_writer(self) -> sqlite3.Connection:
+        if self.path.exists() and 0 < self.path.stat().st_size < SMALLEST:
+            raise faults.broken(self.path, "is not a database")  # SQLite would take it for an empty one
         # Closing any other descriptor of a database drops this process's locks on it: create, never just open.
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -182,12 +189,13 @@ class Database:
 
     def leave_to_parent(self) -> None:
         """Called in a forked child: SQLite forbids even closing a connection there, so they are kept for ever."""
+        if self._writer is None or self._writer.ended.done():
+            return
         for connection in self._connections:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-        self._connections = []
-        if self._writer is not None:
-            self._writer.forget()
-        self._writer = self._readers = self._reading = None
+        self._writer.forget()
+        self._writer = self._readers = None
+        Database._forked = True
 
 
 def _make_folder(path: Path) -> None:

@@ -45,6 +45,13 @@ def closed(path: Path) -> StoreError:
     return StoreError(f"The store {path} is closed.", remedy="Open it again with Store.open().")
 
 
+def forked(path: Path) -> StoreError:
+    return StoreError(
+        f"The store {path} was opened before this process was forked.",
+        remedy="Start workers with the spawn method (multiprocessing.set_start_method('spawn')), or fork first.",
+    )
+
+
 def explain(error: sqlite3.Error, path: Path) -> StoreError:
     """The typed error for what SQLite raised. Values bound to a statement are in neither."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
