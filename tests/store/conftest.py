@@ -5,20 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.clock import HandClock
 from understudy.store.store import Store
-
-
-class HandClock:
-    """Time that moves when the test says so."""
-
-    def __init__(self, time: float = 1_000_000.0) -> None:
-        self.time = time
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += seconds
 
 
 @pytest.fixture

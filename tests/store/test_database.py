@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import HandClock
+from tests.store.clock import HandClock
 from understudy.errors import BudgetRefused, StoreError
 from understudy.store.database import Database
 from understudy.store.store import Store
@@ -221,7 +221,7 @@ async def test_two_stores_of_one_process_share_the_budget(home: Path, clock: Han
 
 FORKING = """
 import asyncio, os, pathlib, sys
-from tests.store.conftest import HandClock
+from tests.store.clock import HandClock
 from understudy.errors import StoreError
 from understudy.store.store import Store
 from understudy.types import Amount

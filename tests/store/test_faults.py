@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import HandClock
+from tests.store.clock import HandClock
 from understudy.errors import StoreError
 from understudy.store.migrations import STEPS
 from understudy.store.store import Store
@@ -129,7 +129,7 @@ async def test_a_full_disk_saves_nothing_by_half_and_loses_nothing(home: Path, c
 
 AS_NOBODY = """
 import asyncio, os, pathlib, sys
-from tests.store.conftest import HandClock
+from tests.store.clock import HandClock
 from understudy.errors import StoreError
 from understudy.store.store import Store
 if os.getuid() == 0:  # root may write anywhere

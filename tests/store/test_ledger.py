@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import HandClock
+from tests.store.clock import HandClock
 from understudy.errors import BudgetRefused, UsageError
 from understudy.store.ledger import CLOSED_KEPT, EXPIRED_KEPT, SqliteLedger
 from understudy.store.ledger_rules import LARGEST

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from tests.store.conftest import HandClock
+from tests.store.clock import HandClock
 from understudy.errors import BudgetRefused
 from understudy.store.ledger import SqliteLedger
 from understudy.store.memory_ledger import MemoryLedger
