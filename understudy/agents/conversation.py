@@ -65,8 +65,7 @@ def bound_of_request(messages: list[ModelMessage], parameters: ModelRequestParam
     for message in messages:
         if not parameters.instruction_parts and message.kind == "request" and message.instructions:
             texts.append(message.instructions)
-        for part in message.parts:
-            texts.append(_text_of(part))
+        texts.extend(_text_of(part) for part in message.parts)
     bound = sum(upper_bound(text) + MESSAGE_OVERHEAD for text in texts)
     for tool in parameters.function_tools:
         definition = f"{tool.name}{tool.description or ''}{json.dumps(tool.parameters_json_schema)}"

@@ -45,18 +45,9 @@ def failed(error: BaseException, candidate: Candidate, now: float | None = None)
         return _refused(error.status_code, error.headers, error.body, candidate, moment, in_stream=error.in_stream)
     if (network := _network(error, candidate)) is not None:
         return network
-    if isinstance(error, pai.ContentFilterError):
-        return content_filtered(candidate)
-    if isinstance(error, pai.UsageLimitExceeded):
-        return malformed(candidate, "it went on calling tools without answering")
     if isinstance(error, pai.ModelAPIError) and error.body is not None:
         return _refused(None, None, error.body, candidate, moment, in_stream=True)
-    if (status := _status_of(error)) is not None:
-        # A redirect, or an SDK error pydantic-ai did not map.
-        response = getattr(_sdk_error(error), "response", None)
-        headers = dict(getattr(response, "headers", {}) or {})
-        return _refused(status, headers, getattr(_sdk_error(error), "body", None), candidate, moment, in_stream=False)
-    return malformed(candidate, "the reply could not be read")
+    return _mapped(error, candidate, moment)
 
 
 def refused(
@@ -84,6 +75,21 @@ def timed_out(candidate: Candidate, seconds: float, *, sent: bool = True) -> Cal
 
 def unavailable(candidate: Candidate, what: str, remedy: str) -> CallFailed:
     return CallFailed(Failure.UNAVAILABLE, f"{candidate.name}: {what}.", remedy=remedy, charged=False)
+
+
+def _mapped(error: BaseException, candidate: Candidate, now: float) -> CallFailed:
+    from pydantic_ai import exceptions as pai
+
+    if isinstance(error, pai.ContentFilterError):
+        return content_filtered(candidate)
+    if isinstance(error, pai.UsageLimitExceeded):
+        return malformed(candidate, "it went on calling tools without answering")
+    source = next((link for link in _chain(error) if isinstance(getattr(link, "status_code", None), int)), None)
+    if source is not None:  # a redirect, or an error of the SDK that pydantic-ai did not map
+        headers = dict(getattr(getattr(source, "response", None), "headers", None) or {})
+        status, body = getattr(source, "status_code", None), getattr(source, "body", None)
+        return _refused(status, headers, body, candidate, now, in_stream=False)
+    return malformed(candidate, "the reply could not be read")
 
 
 def _refused(
@@ -130,11 +136,3 @@ def _chain(error: BaseException) -> list[BaseException]:
         links.append(link)
         link = link.__cause__
     return links
-
-
-def _sdk_error(error: BaseException) -> BaseException | None:
-    return next((link for link in _chain(error) if isinstance(getattr(link, "status_code", None), int)), None)
-
-
-def _status_of(error: BaseException) -> int | None:
-    return getattr(_sdk_error(error), "status_code", None)

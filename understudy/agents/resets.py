@@ -29,7 +29,8 @@ _UNITS = {
     "μs": 1e-6,
     "ns": 1e-9,
 }
-_STEP = r"\d{1,12}(?:\.\d{0,12})?\s?(?:days?|hours?|hrs?|minutes?|mins?|milliseconds?|seconds?|secs?|ms|µs|μs|us|ns|d|h|m|s)"
+_WORDS = "days?|hours?|hrs?|minutes?|mins?|milliseconds?|seconds?|secs?|ms|µs|μs|us|ns|d|h|m|s"
+_STEP = rf"\d{{1,12}}(?:\.\d{{0,12}})?\s?(?:{_WORDS})"
 _SPAN = re.compile(rf"(?:{_STEP}(?![A-Za-z])|{_STEP}(?=\d))(?:[\s,]{{0,2}}{_STEP}(?![A-Za-z])|{_STEP}(?=\d))*", re.I)
 _ONE = re.compile(r"(\d{1,12}(?:\.\d{0,12})?)\s?([A-Za-zµμ]+)")
 _NUMBER = re.compile(r"[+-]?\d{1,16}(?:\.\d{0,12})?")

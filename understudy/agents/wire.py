@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class Wire:
 
 
 @contextmanager
-def observing() -> Iterator[Mapping[str, str]]:
+def observing() -> Generator[Mapping[str, str]]:
     """The rate-limit headers of the last reply received within this block, lower-cased; right under concurrency."""
     seen: dict[str, str] = {}
     token = _observed.set(seen)
@@ -47,7 +47,7 @@ def observing() -> Iterator[Mapping[str, str]]:
 
 
 def client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx2.AsyncClient:
-    """An httpx2 client. At an address of this machine no proxy of the environment is used: it would see private text."""
+    """An httpx2 client. To this machine it uses no proxy of the environment, which would see private text."""
     import httpx2
 
     quieten()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from understudy.agents import failures
@@ -64,9 +64,10 @@ class ModelWorker:
             min(call.output_cap, self.candidate.output_cap),
             count_exactly=self._traits.counts_exactly and call.role in (Role.DIRECTOR, Role.JUDGE),
         )
+        limit = asyncio.timeout(call.timeout)
         failure: CallFailed
         try:
-            async with asyncio.timeout(call.timeout) as limit:
+            async with limit:
                 return await self._answer(model, call, tools, progress)
         except UnderstudyError:
             raise
@@ -106,7 +107,7 @@ class ModelWorker:
         return self._wire
 
     def _tools(self, call: Call) -> tuple[str, ...]:
-        """The tools this candidate gets. A private call gets none that reaches the network: a URL can carry text out."""
+        """The tools this candidate gets. A private call gets none that reaches the network: a URL carries text."""
         asked = set(call.tools)
         if call.sensitivity is Sensitivity.PRIVATE:
             asked -= NETWORK_TOOLS
@@ -128,7 +129,7 @@ class ModelWorker:
             text, finish, name, sources = await answer_with_tools(model, call, tools, self._settings(call))
             if progress is not None:
                 progress(len(text))
-            return self._checked(text, finish, name, model.used, None, sources)
+            return self._checked(Answer(text, model.used, finish, name, sources=sources))
         settings, parameters = self._settings(call), self._parameters(call, tools)
         messages = model.prepare_messages(messages_of(call), parameters)
         json_mode = parameters.output_mode == "prompted"
@@ -177,7 +178,7 @@ class ModelWorker:
             settings["thinking"] = False
         if "logprobs" in self.candidate.capabilities:
             settings["openai_logprobs"] = True
-        return cast("ModelSettings", ModelSettings(**settings))
+        return ModelSettings(**settings)
 
     def _parameters(self, call: Call, tools: tuple[str, ...]) -> ModelRequestParameters:
         from pydantic_ai.messages import InstructionPart
@@ -205,23 +206,23 @@ class ModelWorker:
             raise failures.malformed(self.candidate, "it called a tool it was not given")
         text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
         return self._checked(
-            text,
-            response.finish_reason or "error",
-            response.model_name or "",
-            used,
-            _mean_logprob(response),
-            _sources(response),
+            Answer(
+                text,
+                used,
+                finish=response.finish_reason or "error",
+                model=response.model_name or "",
+                logprob=_mean_logprob(response),
+                sources=_sources(response),
+            )
         )
 
-    def _checked(
-        self, text: str, finish: str, model: str, used: Usage, logprob: float | None, sources: tuple[str, ...]
-    ) -> Answer:
-        text = _THOUGHT.sub("", text).strip()
-        if finish not in ("stop", "length"):
+    def _checked(self, answer: Answer) -> Answer:
+        text = _THOUGHT.sub("", answer.text).strip()
+        if answer.finish not in ("stop", "length"):
             raise failures.malformed(self.candidate, "it stopped for a reason that is not an end")
-        if not text and finish == "stop":
+        if not text and answer.finish == "stop":
             raise failures.malformed(self.candidate, "the answer is empty")
-        return Answer(text, used, finish, model or self.candidate.model, None, logprob, sources)
+        return replace(answer, text=text, model=answer.model or self.candidate.model)
 
 
 def _mean_logprob(response: ModelResponse) -> float | None:
@@ -230,8 +231,8 @@ def _mean_logprob(response: ModelResponse) -> float | None:
         return None
     values = [
         float(token["logprob"])
-        for token in cast("list[object]", tokens)
-        if isinstance(token, dict) and isinstance(cast("dict[str, Any]", token).get("logprob"), int | float)
+        for token in cast("list[dict[str, Any]]", tokens)
+        if isinstance(token.get("logprob"), int | float)
     ]
     return sum(values) / len(values) if values else None
 

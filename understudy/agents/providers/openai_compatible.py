@@ -54,7 +54,7 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Work
         link.client.max_retries = 0
         link.client.organization = link.client.project = None  # OPENAI_ORG_ID is no business of this server's
         model = OpenAIChatModel(candidate.model, provider=link)
-        return Wire(model, client, lambda: link.client.models.list())
+        return Wire(model, client, link.client.models.list)
 
     return ModelWorker(
         candidate,
@@ -117,7 +117,7 @@ def _listed(body: bytes) -> tuple[Model, ...]:
     except (ValueError, RecursionError):
         return ()
     # Together answers with a bare list, Ollama with data = null when it has no model.
-    rows: Any = table if isinstance(table, list) else table.get("data") if isinstance(table, dict) else None
+    rows: Any = cast("dict[str, Any]", table).get("data") if isinstance(table, dict) else table
     found: dict[str, Model] = {}
     for row in cast("list[Any]", rows) if isinstance(rows, list) else []:
         if not isinstance(row, dict):
