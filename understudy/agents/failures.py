@@ -84,11 +84,12 @@ def _mapped(error: BaseException, candidate: Candidate, now: float) -> CallFaile
         return content_filtered(candidate)
     if isinstance(error, pai.UsageLimitExceeded):
         return malformed(candidate, "it went on calling tools without answering")
-    source = next((link for link in _chain(error) if isinstance(getattr(link, "status_code", None), int)), None)
-    if source is not None:  # a redirect, or an error of the SDK that pydantic-ai did not map
-        headers = dict(getattr(getattr(source, "response", None), "headers", None) or {})
-        status, body = getattr(source, "status_code", None), getattr(source, "body", None)
-        return _refused(status, headers, body, candidate, now, in_stream=False)
+    for link in _chain(error):  # a redirect, or an error of the SDK that did not pass through pydantic-ai
+        status = getattr(link, "status_code", getattr(link, "code", None))  # google-genai says code and details
+        if isinstance(status, int):
+            headers = dict(getattr(getattr(link, "response", None), "headers", None) or {})
+            body = getattr(link, "body", getattr(link, "details", None))
+            return _refused(status, headers, body, candidate, now, in_stream=False)
     return malformed(candidate, "the reply could not be read")
 
 

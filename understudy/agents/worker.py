@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 5.0
 SHORT_ANSWER = 1024  # tokens; below this a reasoning model would think its whole cap away
 NETWORK_TOOLS = frozenset({"fetch", "grounding"})
-_THOUGHT = re.compile(r"\A\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
+# Reasoning a server left in the text: a block at the head, ended or not, or one whose opening the template wrote.
+_THOUGHT = re.compile(
+    r"\A\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|\A(?:(?!<think).)*?\n</think(?:ing)?>[ \t]*\n", re.DOTALL
+)
+# pydantic-ai would split at tags anywhere, also within an answer about such tags, and keep an unended thought.
+NO_TAGS = ("\x00think\x00", "\x00/think\x00")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from understudy.agents.candidates import account_named, build, key_of, with_keys
 from understudy.agents.catalogue import entries
 from understudy.agents.wire import Wire, legacy_client_for, rooted
-from understudy.agents.worker import ModelWorker, Traits
+from understudy.agents.worker import NO_TAGS, ModelWorker, Traits
 from understudy.config.settings import Model, Provider, Settings
 from understudy.types import Candidate, Worker
 
@@ -27,11 +27,16 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Work
     def connect() -> Wire:
         from groq import AsyncGroq
         from pydantic_ai.models.groq import GroqModel
+        from pydantic_ai.profiles import ModelProfile
         from pydantic_ai.providers.groq import GroqProvider
 
         client = legacy_client_for(base_url, settings.local_hosts)
         sdk = AsyncGroq(api_key=key.reveal() if key else "", base_url=base_url, max_retries=0, http_client=client)
-        model = GroqModel(candidate.model, provider=GroqProvider(groq_client=sdk))
+        model = GroqModel(
+            candidate.model,
+            provider=GroqProvider(groq_client=sdk),
+            profile=ModelProfile(supports_json_object_output=True, thinking_tags=NO_TAGS),
+        )
         return Wire(model, client, lambda: sdk.models.retrieve(candidate.model))
 
     # Without a format, qwen3 writes its reasoning into the answer, and refuses JSON mode.

@@ -11,7 +11,7 @@ from understudy.agents import failures
 from understudy.agents.candidates import account_named, accounts_of, build, key_of
 from understudy.agents.providers.openai import api_root
 from understudy.agents.wire import Wire, client_for
-from understudy.agents.worker import ModelWorker, Traits
+from understudy.agents.worker import NO_TAGS, ModelWorker, Traits
 from understudy.config.locality import is_local
 from understudy.config.settings import Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError
@@ -49,6 +49,7 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Work
                 # llama.cpp's Python server ignores max_completion_tokens: the cap would be void.
                 openai_chat_supports_max_completion_tokens=False,
                 supports_json_object_output=True,
+                thinking_tags=NO_TAGS,
             ),
         )
         link.client.max_retries = 0
