@@ -10,6 +10,7 @@
 
     [[models]]
     id = "llama-3.1-8b-instant"
+    aliases = ["llama-3.1-8b"]        # other names it answers to; * stands for anything
     context = 131072                  # tokens
     output_cap = 8192                 # tokens
     latency = 0.05                    # seconds before the headers
@@ -49,6 +50,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -66,7 +68,8 @@ ErrorFault = Literal[
 ]  # fmt: skip
 WireFault = Literal["reset", "silence", "cut", "stall", "malformed"]
 AnswerFault = Literal["empty", "truncated", "refusal", "error_text", "content_filter"]
-FaultKind = ErrorFault | WireFault | AnswerFault
+CliFault = Literal["not_logged_in", "error_exit_0", "hang", "ignores_sigterm", "leaves_child", "no_structured_output"]
+FaultKind = ErrorFault | WireFault | AnswerFault | CliFault
 FAULTS: dict[str, str] = {
     **dict.fromkeys(get_args(ErrorFault), "an error status with the provider's own body"),
     "reset": "the connection is reset before any header",
@@ -79,6 +82,13 @@ FAULTS: dict[str, str] = {
     "refusal": "200 with a refusal as its text",
     "error_text": "200 with an error message as its text",
     "content_filter": "200, stopped by the provider's filter",
+    # What only the simulated claude CLI does.
+    "not_logged_in": "exit 1 and the advice to log in",
+    "error_exit_0": "an error in the answer, with exit code 0",
+    "hang": "the prompt is read and nothing comes",
+    "ignores_sigterm": "the same, and SIGTERM changes nothing",
+    "leaves_child": "a right answer, and a child process in a session of its own that holds standard output",
+    "no_structured_output": "a schema was asked for and the answer is text only",
 }
 ERROR_FAULTS: frozenset[str] = frozenset(get_args(ErrorFault))
 WIRE_FAULTS: frozenset[str] = frozenset(get_args(WireFault))
@@ -171,6 +181,7 @@ class ScriptedModel(_Strict):
     """One simulated model."""
 
     id: str = Field(min_length=1)
+    aliases: tuple[str, ...] = ()
     context: int = Field(default=131_072, gt=0)
     output_cap: int = Field(default=8_192, gt=0)
     latency: float = Field(default=0.0, ge=0)
@@ -192,7 +203,7 @@ class Script(_Strict):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Script:
-        ids = [m.id for m in self.models]
+        ids = [name for m in self.models for name in (m.id, *m.aliases)]
         if twice := sorted({i for i in ids if ids.count(i) > 1}):
             raise ValueError(f"models has {twice[0]} twice")
         keys = [k for of in (self.accounts or {}).values() for k in of]
@@ -201,7 +212,8 @@ class Script(_Strict):
         return self
 
     def model(self, name: str) -> ScriptedModel | None:
-        return next((m for m in self.models if m.id == name), None)
+        exact = next((m for m in self.models if m.id == name), None)
+        return exact or next((m for m in self.models if any(fnmatchcase(name, a) for a in m.aliases)), None)
 
     def account_of(self, key: str) -> str | None:
         """The account this key belongs to; None: not accepted."""

@@ -62,7 +62,7 @@ class Server:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._uvicorn: _Uvicorn | None = None
-        self._transports: dict[Any, asyncio.Transport] = {}
+        self._connections: dict[Any, _Connection] = {}
 
     @property
     def base_url(self) -> str:
@@ -110,10 +110,10 @@ class Server:
 
     def _run(self, listening: socket.socket, ready: threading.Event) -> None:
         config = uvicorn.Config(
-            self, loop="none", http=_protocol(self._transports), ws="none", lifespan="off", log_config=None, access_log=False,
-            server_header=False, date_header=False, timeout_graceful_shutdown=1,
+            self, loop="none", http=_protocol(self._connections), ws="none", lifespan="off", log_config=None, access_log=False,
+            server_header=False, date_header=False, proxy_headers=False,
         )  # fmt: skip
-        self._uvicorn = _Uvicorn(config, ready, self._transports)
+        self._uvicorn = _Uvicorn(config, ready, self._connections)
         with contextlib.closing(listening), asyncio.Runner() as runner:
             self._loop = runner.get_loop()
             runner.run(self._uvicorn.serve(sockets=[listening]))
@@ -124,12 +124,12 @@ class Server:
         request = Request(scope, receive)
         try:
             response = await self._answer(request)
-            if response is None:
-                await self._reset(scope)
+            if response is not None:
+                await response(scope, receive, send)
                 return
-            await response(scope, receive, send)
         except (ClientDisconnect, _Gone):
-            await self._reset(scope)
+            pass
+        await self._reset(request)
 
     async def _answer(self, request: Request) -> Response | None:
         """The response, or None to reset the connection."""
@@ -159,9 +159,9 @@ class Server:
                 return JSONResponse(self._wire.count(ask))
             turn = self.stage.open(account, ask)
         except Trouble as trouble:
-            await self.stage.clock.sleep(trouble.latency)
+            await self._pause(request, trouble.latency)
             return self._rendered(self._wire.trouble(trouble, self.stage.clock.now()))
-        return await self._perform(turn)
+        return await self._perform(request, turn)
 
     def _record(self, request: Request, body: bytes) -> None:
         headers = {k: v for k, v in request.headers.items() if k not in _KEY_HEADERS}
@@ -171,36 +171,34 @@ class Server:
     def _rendered(self, found: Rendered) -> Response:
         return JSONResponse(found.body, found.status, headers=found.headers)
 
-    async def _perform(self, turn: Turn) -> Response | None:
+    async def _perform(self, request: Request, turn: Turn) -> Response | None:
         fault = turn.fault if turn.fault and turn.fault.kind in WIRE_FAULTS else None
-        await self.stage.clock.sleep(turn.model.latency)
-        if fault and fault.kind == "silence":
-            await self._hang(fault)
+        await self._pause(request, turn.model.latency)
         if fault and fault.kind in ("reset", "silence"):
             self.stage.settle(turn)
+            if fault.kind == "silence":
+                await self._pause(request, fault.seconds)
             return None
         headers = self._wire.headers(turn, self.stage.clock.now())
         if turn.ask.stream:
-            return StreamingResponse(self._stream(turn, fault), headers=headers, media_type="text/event-stream")
+            return StreamingResponse(self._stream(request, turn, fault), headers=headers, media_type="text/event-stream")
+        self.stage.settle(turn)
         if fault is None:
-            self.stage.settle(turn)
             return JSONResponse(self._wire.whole(turn), headers=headers)
         body = json.dumps(self._wire.whole(turn)).encode()
         if fault.kind == "malformed":
-            self.stage.settle(turn)
             return Response(body[: int(len(body) * fault.at)], headers=headers, media_type="application/json")
         headers["content-length"] = str(len(body))
-        return StreamingResponse(self._broken(turn, body, fault), headers=headers, media_type="application/json")
+        return StreamingResponse(self._broken(request, body, fault), headers=headers, media_type="application/json")
 
-    async def _broken(self, turn: Turn, body: bytes, fault: Fault) -> AsyncIterator[bytes]:
+    async def _broken(self, request: Request, body: bytes, fault: Fault) -> AsyncIterator[bytes]:
         """A whole answer that stops in its middle."""
-        self.stage.settle(turn)
         yield body[: int(len(body) * fault.at)]
         if fault.kind == "stall":
-            await self._hang(fault)
+            await self._pause(request, fault.seconds)
         raise _Gone
 
-    async def _stream(self, turn: Turn, fault: Fault | None) -> AsyncIterator[bytes]:
+    async def _stream(self, request: Request, turn: Turn, fault: Fault | None) -> AsyncIterator[bytes]:
         frames = self._wire.frames(turn)
         breaks = int(len(frames) * fault.at) if fault else -1
         try:
@@ -210,40 +208,57 @@ class Server:
                         yield b'data: {"choices": [{"delta": {"con\n\n'
                         continue
                     if fault.kind == "stall":
-                        await self._hang(fault)
+                        await self._pause(request, fault.seconds)
                     raise _Gone
                 if number == 1:
-                    await self.stage.clock.sleep(turn.model.first_token)
+                    await self._pause(request, turn.model.first_token)
                 elif number > 1 and turn.model.pace:
-                    await self.stage.clock.sleep(1 / turn.model.pace)
+                    await self._pause(request, 1 / turn.model.pace)
                 yield frame
         finally:
             self.stage.settle(turn)
 
-    async def _hang(self, fault: Fault) -> None:
-        if fault.seconds is None:
-            await asyncio.Event().wait()
-        await self.stage.clock.sleep(fault.seconds or 0.0)
+    async def _pause(self, request: Request, seconds: float | None) -> None:
+        """Wait on the clock (None: for ever), but no longer than the client does. Raises _Gone when it has left."""
+        if seconds == 0:
+            return
+        connection = self._connections.get(_address(request.scope))
+        if connection is None:
+            raise _Gone
+        lost = asyncio.ensure_future(connection.lost.wait())
+        waits = [lost] if seconds is None else [lost, asyncio.ensure_future(self.stage.clock.sleep(seconds))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if connection.lost.is_set():
+            raise _Gone
 
-    async def _reset(self, scope: Scope) -> None:
+    async def _reset(self, request: Request) -> None:
         """Drop the connection as a crash would: no last chunk, no goodbye."""
-        transport = self._transports.get(tuple(scope["client"] or ()))
-        if transport is not None:
-            _drop(transport)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)  # connection_lost runs in between, so that nothing more is written
+        connection = self._connections.get(_address(request.scope))
+        if connection is not None:
+            _drop(connection.transport)
+            await connection.lost.wait()  # so that nothing more is written
 
 
 class _Gone(Exception):
     """The simulated provider hangs up."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    transport: asyncio.Transport
+    lost: asyncio.Event
+
+
 class _Uvicorn(uvicorn.Server):
     """Tells when it listens, and leaves at once when told to, hanging requests or not."""
 
-    def __init__(self, config: uvicorn.Config, ready: threading.Event, transports: dict[Any, asyncio.Transport]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: threading.Event, connections: dict[Any, _Connection]) -> None:
         super().__init__(config)
-        self._ready, self._transports, self._left = ready, transports, asyncio.Event()
+        self._ready, self._connections, self._left = ready, connections, asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -255,11 +270,10 @@ class _Uvicorn(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in self.servers:
             listener.close()
-        for task in list(self.server_state.tasks):
-            task.cancel()
-        for transport in list(self._transports.values()):
-            transport.abort()
-        await asyncio.sleep(0)
+        for connection in list(self._connections.values()):
+            connection.transport.abort()
+        if self.server_state.tasks:
+            await asyncio.wait(list(self.server_state.tasks), timeout=1)
 
     def leave(self) -> None:
         self._left.set()
@@ -292,16 +306,22 @@ def _drop(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _protocol(transports: dict[Any, asyncio.Transport]) -> type[H11Protocol]:
-    """uvicorn's protocol, with each connection's transport remembered under the client's address."""
+def _address(scope: Scope) -> tuple[str, int]:
+    host, port = scope["client"] or ("", 0)
+    return str(host), int(port)
+
+
+def _protocol(connections: dict[Any, _Connection]) -> type[H11Protocol]:
+    """uvicorn's protocol, with each connection remembered under the client's address."""
 
     class Remembering(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
             super().connection_made(transport)
-            transports[self.client] = transport
+            connections[self.client] = _Connection(transport, asyncio.Event())
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
-            transports.pop(self.client, None)
+            if connection := connections.pop(self.client, None):
+                connection.lost.set()
 
     return Remembering

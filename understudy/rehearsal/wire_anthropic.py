@@ -16,7 +16,6 @@ from understudy.rehearsal.stage import Trouble, Turn
 from understudy.rehearsal.wire import Body, Rendered, input_tokens, pieces, positive, sse, table_of, tables_of, text_of
 
 FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
-_ALIASES = ("opus", "sonnet", "haiku")
 
 
 class AnthropicWire:
@@ -111,11 +110,6 @@ class AnthropicWire:
     def model(self, script: Script, path: str) -> Body | None:
         found = script.model(path.rpartition("/")[2])
         return _described(found) if found else None
-
-
-def alias_of(name: str) -> str:
-    """opus, sonnet or haiku for a long model name that contains it; else the name."""
-    return next((a for a in _ALIASES if a in name), name)
 
 
 def _blocks(content: Any) -> list[Body]:
