@@ -28,10 +28,11 @@ from understudy.tools.processes import GRACE, Ended, run_supervised
 from understudy.tools.turns import turn
 from understudy.types import Failure
 
-# Input tokens the CLI adds to ours, in the two lean modes. Measured, as text: with a key 62 characters of system prompt;
-# with a login 1,095 to 1,360 more (working directory, platform, advice on untrusted files, model, date) and, where
-# the login's account is known to the CLI, 540 about the user's e-mail address. It is English prose of which at most
-# one token comes of 2.5 characters (4.3 is usual); the folder and an address of 64 characters are counted apart.
+MEASURED_VERSION = "2.1.328"
+# Input tokens the CLI adds to ours, in the two lean modes. Measured, as text: with a key 62 characters of system
+# prompt; with a login about 1,090 (working directory, platform, advice on untrusted files, model, date) and, where
+# the CLI knows the account, 540 more about the user's e-mail address. It is English prose, of which at most one
+# token comes of 2.5 characters (4.3 is usual), and an address of 64 characters. The folder is counted apart.
 KEY_OVERHEAD = 48
 LOGIN_OVERHEAD = 780
 SCHEMA_OVERHEAD = 80  # --json-schema adds a tool of about 90 bytes and the schema, and the API its own tool prompt
@@ -51,7 +52,7 @@ class ClaudeRequest:
     system: str = field(default="", repr=False)
     model: str = "opus"
     output_cap: int = 1024
-    schema: Mapping[str, Any] | None = field(default=None, repr=False)  # an object; asks for StructuredOutput
+    schema: Mapping[str, Any] | None = field(default=None, repr=False)  # an object; visible among process arguments
     directory: Path | None = None  # where it works; None: a fresh empty folder
     allowed_tools: tuple[str, ...] = ()  # such as Read, Edit, Bash(pytest *); none: one question, one answer
     timeout: float = 60.0

@@ -72,9 +72,7 @@ class Events:
             raise _malformed(f"claude gave up ({subtype.removeprefix('error_').replace('_', ' ')}).", usage)
         stop = str(last.get("stop_reason") or "end_turn")
         if stop == "refusal":
-            raise CallFailed(
-                Failure.CONTENT_FILTER, "The model refused.", remedy="Ask another model.", usage=usage
-            )
+            raise CallFailed(Failure.CONTENT_FILTER, "The model refused.", remedy="Ask another model.", usage=usage)
         text = last.get("result")
         text = text if isinstance(text, str) and not one_call else "".join(self._texts)
         structured = last.get("structured_output", self._structured)
@@ -177,7 +175,9 @@ def _validated(structured: Any, text: str, schema: Mapping[str, Any], usage: Usa
         raise _malformed("The schema is no JSON schema.", usage) from None
     except jsonschema.ValidationError as error:
         where = "/".join(str(p) for p in error.absolute_path) or "the top"
-        raise _malformed(f"The structured output does not fit the schema at {where} ({error.validator}).", usage) from None
+        raise _malformed(
+            f"The structured output does not fit the schema at {where} ({error.validator}).", usage
+        ) from None
     return structured
 
 

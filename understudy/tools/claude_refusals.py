@@ -69,9 +69,7 @@ def classify(
             usage=usage,
         )
     failure, message, remedy, charged = _meaning(status, text.lower(), event)
-    return CallFailed(
-        failure, message, remedy=remedy, status=status, charged=charged or usage is not None, usage=usage
-    )
+    return CallFailed(failure, message, remedy=remedy, status=status, charged=charged or usage is not None, usage=usage)
 
 
 def _meaning(status: int | None, text: str, event: Mapping[str, Any]) -> tuple[Failure, str, str, bool]:
@@ -93,9 +91,7 @@ def _meaning(status: int | None, text: str, event: Mapping[str, Any]) -> tuple[F
     return Failure.MALFORMED, f"The provider refused the request ({status}).", "Ask another candidate.", False
 
 
-def _is_used_up(
-    text: str, result: Mapping[str, Any], event: Mapping[str, Any], limit: Mapping[str, Any]
-) -> bool:
+def _is_used_up(text: str, result: Mapping[str, Any], event: Mapping[str, Any], limit: Mapping[str, Any]) -> bool:
     if "usage_limit_reached" in (result.get("api_error"), event.get("api_error")):
         return True
     if "not your usage limit" in text:

@@ -84,7 +84,7 @@ async def run_supervised(
 
 
 async def _finish(everything: asyncio.Task[None], process: asyncio.subprocess.Process, grace: float) -> None:
-    """Wait for the end, whoever cancels us meanwhile; a supervisor that does not end is killed, and its child with it."""
+    """Wait for the end, whoever cancels us meanwhile. A supervisor that does not end is killed, its child with it."""
     waiting = asyncio.create_task(asyncio.wait({everything}, timeout=grace + 12.0))
     cancelled = False
     while not waiting.done():

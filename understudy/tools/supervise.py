@@ -60,7 +60,10 @@ class _Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop)
         for number in (signal.SIGCHLD, signal.SIGUSR1):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, self._wake_up)
+
+    def _wake_up(self, *_: object) -> None:
+        """The descriptor of set_wakeup_fd has been written to: that is all that is wanted."""
 
     def _stop(self, *_: object) -> None:
         self._told = True

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,10 +20,10 @@ POLL = 0.05  # seconds between two looks
 @asynccontextmanager
 async def turn(
     folder: Path, places: int = 1, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-) -> AsyncIterator[int]:
+) -> AsyncGenerator[int]:
     """Wait for one of `places` and keep it inside the block. Yields the descriptor that holds the place: a process
     that inherits it keeps the place too. Raises OSError when the folder cannot be used."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _prepare(folder)
     path, descriptor = await _draw(folder, sleep)
     try:
         while _live_before(folder, path) >= places:
@@ -45,8 +45,7 @@ async def _draw(folder: Path, sleep: Callable[[float], Awaitable[None]]) -> tupl
                 break
             except BlockingIOError:
                 await sleep(0.002)
-        for stale in folder.glob("*.new"):  # its owner died before it had a place
-            stale.unlink(missing_ok=True)
+        _sweep(folder)
         number = int(os.pread(counter, 32, 0) or b"0") + 1
         os.pwrite(counter, b"%020d" % number, 0)
         path = folder / f"{number:020d}.turn"
@@ -57,6 +56,16 @@ async def _draw(folder: Path, sleep: Callable[[float], Awaitable[None]]) -> tupl
         return path, descriptor
     finally:
         os.close(counter)
+
+
+def _prepare(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _sweep(folder: Path) -> None:
+    """Files whose owner died before they had their place; only called by the owner of the counter."""
+    for stale in folder.glob("*.new"):
+        stale.unlink(missing_ok=True)
 
 
 def _live_before(folder: Path, own: Path) -> int:
