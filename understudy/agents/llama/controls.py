@@ -13,7 +13,7 @@ JOINER = "\u2060"  # word joiner: no width, no break, in no control token known
 
 
 class Controls:
-    """The control-token texts of one vocabulary. `found` is whether `broken` has ever broken one."""
+    """The control-token texts of one vocabulary."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = frozenset(t for t in texts if t)
@@ -32,7 +32,7 @@ class Controls:
         done = 0
         for match in self._first.finditer(text):
             at = match.start()
-            longest = next((n for n in self._lengths if text[at : at + n] in self._texts), 0)
+            longest = next((len(t) for n in self._lengths if (t := text[at : at + n]) in self._texts), 0)
             if longest == 1:  # nothing can be put inside one character
                 pieces += [text[done:at], "\ufffd"]
                 done = at + 1
