@@ -25,7 +25,7 @@ _IBAN_LENGTHS = dict(
         "SC:31 SD:18 SE:24 SI:19 SK:24 SM:27 SO:23 ST:25 SV:28 TL:23 TN:24 TR:26 UA:29 VA:22 VG:24 XK:20 YE:30"
     ).split()
 )
-_IBAN = re.compile(r"(?<![A-Z0-9])([A-Z]{2})(\d\d)((?:[ \-]?[A-Z0-9]){11,36})", re.ASCII | re.IGNORECASE)
+_IBAN = re.compile(r"([A-Z]{2})(\d\d)((?:[ \-]?[A-Z0-9]){11,36})", re.ASCII | re.IGNORECASE)
 
 
 def luhn(digits: str) -> bool:
@@ -75,7 +75,12 @@ def iban_valid(iban: str) -> bool:
 
 
 def find_ibans(scan: Scan) -> Iterator[Span]:
-    for match in scan.within(_IBAN):
+    text = scan.text
+    for start, _ in scan.numbers:
+        if start < 2 or not text[start - 2 : start].isalpha() or (start > 2 and text[start - 3].isalnum()):
+            continue
+        if (match := _IBAN.match(text, start - 2)) is None:
+            continue
         length = int(_IBAN_LENGTHS.get(match.group(1).upper(), "0"))
         if not length:
             continue

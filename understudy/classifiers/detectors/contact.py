@@ -25,7 +25,7 @@ _PHONE_WORDS = (
     *("sms", "reach me", "reach him", "reach her", "contact number", "answering at", "desk:", "direct line", "hotline"),
     *("telefon", "handy", "mobil", "rufnummer", "teléfono", "telefono", "móvil", "llám", "llama", "portable", "appel"),
     *("cellulare", "celular", "telemóvel", "puhelin", "telefoon", "телефон", "звон", "电话", "手机", "電話", "携帯", "전화"),
-    *("هاتف", "फोन", "τηλέφωνο", "my number", "number is", "his number", "her number", "pager", "signal"),
+    *("هاتف", "फोन", "τηλέφωνο", "my number", "number is", "his number", "her number", "pager", "signal", "messages to", "my registered"),
 )
 _PHONE_AFTER = (" office", " fax", " mobile", " cell", " home", " work", " (cell", " (mobile", " (home", " (work")
 _NANP = re.compile(

@@ -59,8 +59,8 @@ _FORMATS = (
     r"EAAA[A-Za-z0-9_\-]{56,64}",
     r"EAACEdEose0cBA[A-Za-z0-9]{20,200}",  # Facebook
     r"access_token\$production\$[0-9a-z]{16}\$[0-9a-f]{32}",
-    r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}",  # Postman
-    r"NRAK-[A-Z0-9]{20,40}|NRII-[A-Za-z0-9_\-]{20,40}|NRBR-[0-9a-f]{16,40}|NRAA-[0-9a-f]{27}",  # New Relic
+    r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}|PMAT-[0-9A-Z]{26}",  # Postman
+    r"NRAK-[A-Z0-9]{20,40}|NRII-[A-Za-z0-9_\-]{20,40}|NRJS-[0-9a-f]{19}|NRBR-[0-9a-f]{16,40}|NRAA-[0-9a-f]{27}",  # New Relic
     r"[0-9a-z]{30,40}NRAL\b",
     r"lin_(?:api|oauth)_[A-Za-z0-9]{32,64}",
     r"(?:ntn|secret)_[A-Za-z0-9]{40,50}\b",  # Notion
@@ -92,7 +92,7 @@ _FORMATS = (
     r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_\-=]{60,80}",
     r"pul-[0-9a-f]{40}",
     r"dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9._\-]{40,60}",
-    r"FlyV1 fm\d_[A-Za-z0-9+/=,_]{100,500}",
+    r"fm\d_[A-Za-z0-9+/=,_]{100,500}",
     r"sbp_[0-9a-f]{40}|sb_secret_[A-Za-z0-9_\-]{20,50}",
     r"pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.\-]{32,64}",
     r"nf[poc]_[A-Za-z0-9]{36,40}",
@@ -133,10 +133,11 @@ def looks_sample(value: str) -> bool:
 
 
 def find_keys(scan: Scan) -> Iterator[Span]:
-    for start, token in scan.tokens:
+    for token in scan.long_tokens:
         for match in _KEY.finditer(token):
             if not looks_sample(match.group()):
-                yield Span(start + match.start(), start + match.end(), "api_key")
+                for start in scan.places(token):
+                    yield Span(start + match.start(), start + match.end(), "api_key")
 
 
 def find_private_keys(scan: Scan) -> Iterator[Span]:
@@ -155,7 +156,13 @@ def is_random(blob: str) -> bool:
     digits = sum(c.isdigit() for c in body)
     upper = sum(c.isupper() for c in body)
     lower = sum(c.islower() for c in body)
-    if min(digits, upper, lower) < max(2, size // 24) or body.count("/") > size // 10 or "--" in body or "__" in body:
+    if body.count("/") > size // 10 or "--" in body or "__" in body:
+        return False
+    if size >= 48 and min(upper, lower) >= size // 8:
+        changes = sum(a.islower() != b.islower() for a, b in zip(body, body[1:], strict=False))
+        if changes > size // 4 and entropy(body) >= 4.0:
+            return True
+    if min(digits, upper, lower) < 2:
         return False
     # 4.3 bits: random base64 of 32 characters has 4.6 on average, English words joined by case about 4.0
     return entropy(body) >= 4.3
@@ -163,11 +170,11 @@ def is_random(blob: str) -> bool:
 
 def find_random_strings(scan: Scan) -> Iterator[Span]:
     """Long random base64: the body of a key, or a key of a vendor nobody listed."""
-    for start, token in scan.tokens:
+    for token in scan.long_tokens:
         if len(token) < 32 or _HARMLESS.search(token):
-            continue
-        if _HARMLESS.search(scan.before(start, 24)):
             continue
         for match in _BLOB.finditer(token):
             if is_random(match.group()) and not looks_sample(match.group()):
-                yield Span(start + match.start(), start + match.end(), "random_string")
+                for start in scan.places(token):
+                    if not _HARMLESS.search(scan.before(start, 24)):
+                        yield Span(start + match.start(), start + match.end(), "random_string")

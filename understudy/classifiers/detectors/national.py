@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from understudy.classifiers.detectors.scan import Scan
+from understudy.classifiers.detectors.scan import Needles, Scan
 from understudy.types import Span
 
 _SSN = re.compile(r"(?<![\d\-])(\d{3})[- ](\d{2})[- ](\d{4})(?![\d\-])", re.ASCII)
 _BARE_SSN = re.compile(r"[^\d\n]{1,24}(\d{9})(?!\d)", re.ASCII)
+_SSN_NEEDLES = Needles("ssn", "social security")
 _SSN_WORDS = ("ssn", "social security", "social sec", "itin", "taxpayer")
 _ID_WORDS = (
     *("id", "nino", "national insurance", "dni", "nie", "nif", "codice fiscale", "steuer", "tin", "cpf", "aadhaar"),
@@ -40,20 +41,33 @@ _ALWAYS = frozenset(("nino", "dni", "cf", "cpf", "nir", "china", "curp", "rut", 
 
 
 def find_ssns(scan: Scan) -> Iterator[Span]:
-    for match in scan.within(_SSN):
+    for start, end in scan.numbers:
+        if end - start != 3 or not (match := _SSN.match(scan.text, start)):
+            continue
         area, group, serial = match.groups()
         if area == "000" or group == "00" or serial == "0000" or area == "666":
             continue
         if "-" in match.group() or scan.around(*match.span(), _SSN_WORDS):
             yield Span(match.start(), match.end(), "national_id")
-    for place in scan.at("ssn", "social security"):
+    for _, place in scan.at(_SSN_NEEDLES):
         window = _BARE_SSN.match(scan.text, place)
         if window:
             yield Span(*window.span(1), "national_id")
 
 
 def find_national_ids(scan: Scan) -> Iterator[Span]:
-    for match in scan.within(_SHAPES):
+    text, done = scan.text, -1
+    for start, end in scan.numbers:
+        if end - start < 2 and not (end - start == 1 and text[end : end + 1] in " .-"):
+            continue
+        begin = start
+        while begin and start - begin < 6 and text[begin - 1].isascii() and text[begin - 1].isalpha():
+            begin -= 1
+        if begin == start and begin > 1 and text[begin - 1] == "-" and text[begin - 2] in "XYZ":
+            begin -= 2
+        if begin < done or not (match := _SHAPES.match(text, begin)):
+            continue
+        done = match.end()
         kind = match.lastgroup or ""
         number = re.sub(r"[ .\-]", "", match.group()).upper()
         named = None

@@ -29,40 +29,38 @@ _WELL_KNOWN = frozenset(("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", 
 
 def find_addresses(scan: Scan) -> Iterator[Span]:
     text = scan.text
-    if text.count(".") >= 3:
-        for match in scan.within(_V4):
-            if any(w in scan.before(match.start(), 12) for w in _VERSION_WORDS):
-                continue
-            yield from _judge(scan, match)
-    if text.count(":") >= 2:
-        for match in _V6.finditer(text):
-            if sum(c.isdigit() for c in match.group()) >= 2 and match.group().count(":") >= 3:
-                yield from _judge(scan, match)
-        for match in _MAC.finditer(text):
-            if len(set(match.group().lower())) > 3:
-                yield Span(match.start(), match.end(), "mac")
-    elif "-" in text:
-        for match in _MAC.finditer(text):
-            yield Span(match.start(), match.end(), "mac")
+    for start, end in scan.numbers:
+        if end - start > 3 or text[end : end + 1] != ".":
+            continue
+        if (match := _V4.match(text, start)) and not any(w in scan.before(start, 12) for w in _VERSION_WORDS):
+            yield from _judge(scan, match.group(), start)
+    for token in [t for t in scan.unique if t.count(":") >= 3 or t.count("-") >= 5]:
+        sixes = [m for m in _V6.finditer(token) if m.group().count(":") >= 3 and sum(map(str.isdigit, m.group())) >= 2]
+        macs = [m for m in _MAC.finditer(token) if len(set(m.group().lower())) > 3]
+        for place in scan.places(token) if sixes or macs else ():
+            for match in sixes:
+                yield from _judge(scan, match.group(), place + match.start())
+            for match in macs:
+                yield Span(place + match.start(), place + match.end(), "mac")
 
 
-def _judge(scan: Scan, match: re.Match[str]) -> Iterator[Span]:
+def _judge(scan: Scan, found: str, start: int) -> Iterator[Span]:
     try:
-        address = ipaddress.ip_address(match.group())
+        address = ipaddress.ip_address(found)
     except ValueError:
         return
-    if address.is_loopback or address.is_unspecified or address.is_multicast or match.group() in _WELL_KNOWN:
+    if address.is_loopback or address.is_unspecified or address.is_multicast or found in _WELL_KNOWN:
         return
-    packed = address.packed
-    if address.version == 4 and (packed[0] in (0, 255) or packed[3] == 0 or _is_mask_or_range(scan, match)):
+    end, packed = start + len(found), address.packed
+    if address.version == 4 and (packed[0] in (0, 255) or packed[3] == 0 or _is_range(scan, end)):
         return
     documented = any(address in net for net in _DOCUMENTATION if net.version == address.version)
-    private = address.is_private and not documented
     # A private range or a documentation address says nothing by itself; said to be somebody's, it does.
-    if (documented or private) and not any(w in scan.before(match.start(), 32) for w in _OWNER_WORDS):
+    if (documented or address.is_private) and not any(w in scan.before(start, 32) for w in _OWNER_WORDS):
         return
-    yield Span(match.start(), match.end(), "ip")
+    yield Span(start, end, "ip")
 
 
-def _is_mask_or_range(scan: Scan, match: re.Match[str]) -> bool:
-    return scan.text[match.end() : match.end() + 1] == "/" and scan.text[match.end() + 1 : match.end() + 3].isdigit()
+def _is_range(scan: Scan, end: int) -> bool:
+    """10.1.0.0/16 is a network, nobody's machine."""
+    return scan.text[end : end + 1] == "/" and scan.text[end + 1 : end + 3].isdigit()

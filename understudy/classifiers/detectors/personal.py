@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from understudy.classifiers.detectors.scan import Scan
+from understudy.classifiers.detectors.scan import Needles, Scan
 from understudy.types import Span
 
-_HEALTH = (
+_HEALTH = Needles(
     *("diagnos", "cancer", "tumor", "tumour", "hiv", "diabet", "depress", "bipolar", "schizophren", "chemotherapy"),
     *("pregnan", "miscarriage", "abortion", "epilep", "asthma", "biopsy", "prescri", "antidepress", "insulin", "blood test"),
-    *("test results", "mri ", "medical record", "medical history", "psychiatr", "therapist", "rehab", "overdose", "suicid"),
-    *("std ", "hepatitis", "dementia", "alzheimer", "parkinson", "surgery", "symptom", "medication", "adhd", "autis"),
+    *("test results", "mri ", "medical record", "medical history", "psychiatr", "therapist", "in rehab", "overdose", "suicid"),
+    *("std test", "hepatitis", "dementia", "alzheimer", "parkinson", "surgery", "symptom", "medication", "adhd", "autis"),
     *("krebs", "depression", "schwanger", "befund", "embaraz", "enceinte", "maladie", "cáncer", "enfermedad", "malattia"),
     *("диагноз", "беремен", "診断", "诊断", "癌", "doctor told", "doctor says", "side effects", "anxiety", "panic attack"),
 )
-_SALARY = (
+_SALARY = Needles(
     *("salary", "salaries", "payslip", "pay slip", "payroll", "wage", "bonus", "net worth", "bank balance", "debt"),
     *("income", "i earn", "earns", "makes $", "make $", "gehalt", "lohn", "salaire", "sueldo", "stipendio", "salário"),
     *("зарплат", "年収", "工资", "severance", "compensation", "credit score", "bankrupt", "mortgage", "alimony"),
@@ -30,7 +30,7 @@ _MONEY = re.compile(r"[$€£¥₹]\s?\d|\d[\d,.]{2,}\s?(?:k\b|usd|eur|gbp|dolla
 _ASKING = ("what is", "what are", "define", "explain", "how does", "how do you", "write a function", "write a program")
 _SENTENCE_ENDS = ".!?\n;"
 
-_BORN = (
+_BORN = Needles(
     *("date of birth", "dob", "d.o.b", "birth date", "birthdate", "birthday", "born on", "geboren am", "geburtsdatum"),
     *("née le", "né le", "date de naissance", "fecha de nacimiento", "nacido el", "nacida el", "data di nascita", "nato il"),
     *("nata il", "data de nascimento", "дата рождения", "生年月日", "出生日期", "生日"),
@@ -38,7 +38,7 @@ _BORN = (
 _WHEN = re.compile(
     r"\D{0,24}(?P<date>\d{1,4}[./\-年]\s?\d{1,2}[./\-月]\s?\d{1,4}|\d{1,2}(?:st|nd|rd|th)?\.? (?:of )?[^\W\d_]{3,9},? \d{2,4}|[A-Za-z]{3,9}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{2,4}|(?:19|20)\d{6})"
 )
-_PAPERS = (
+_PAPERS = Needles(
     *("passport", "reisepass", "passeport", "pasaporte", "passaporto", "passaporte", "паспорт", "護照", "护照", "パスポート"),
     *("driver's license", "drivers license", "driver license", "driver's licence", "driving licence", "driving license"),
     *("driver’s license", "führerschein", "permis de conduire", "licencia de conducir", "patente di guida", "cnh", "dl#", "dl:"),
@@ -51,7 +51,7 @@ _CODE_WORDS = ("def ", "class ", "function", "return ", "int ", "const ", "var "
 
 
 def find_dates_of_birth(scan: Scan) -> Iterator[Span]:
-    for place in scan.at(*_BORN):
+    for _, place in scan.at(_BORN):
         if (match := _WHEN.match(scan.text, place)) and _is_birth(scan, place):
             yield Span(match.start("date"), match.end("date"), "date_of_birth")
 
@@ -65,26 +65,26 @@ def _is_birth(scan: Scan, place: int) -> bool:
 
 
 def find_papers(scan: Scan) -> Iterator[Span]:
-    for place in scan.at(*_PAPERS):
+    for _, place in scan.at(_PAPERS):
         match = _PAPER.match(scan.text, place)
         if match and sum(c.isdigit() for c in match["number"]) >= 4:
             yield Span(match.start("number"), match.end("number"), "identity_paper")
 
 
 def find_health(scan: Scan) -> Iterator[Span]:
-    for place in scan.at(*_HEALTH):
+    for begin, place in scan.at(_HEALTH):
         start, end = _sentence(scan, place)
         sentence = scan.low[start:end]
         if _FAMILY.search(sentence) and not sentence.lstrip().startswith(_ASKING):
-            yield Span(place, min(place + 1, end), "health")
+            yield Span(begin, place, "health")
 
 
 def find_pay(scan: Scan) -> Iterator[Span]:
-    for place in scan.at(*_SALARY):
+    for begin, place in scan.at(_SALARY):
         start, end = _sentence(scan, place)
         sentence = scan.low[start:end]
         if _MONEY.search(sentence) and _FAMILY.search(sentence) and not any(w in sentence for w in _CODE_WORDS):
-            yield Span(place, min(place + 1, end), "pay")
+            yield Span(begin, place, "pay")
 
 
 def _sentence(scan: Scan, place: int) -> tuple[int, int]:
@@ -109,6 +109,6 @@ def find_names(scan: Scan) -> Iterator[Span]:
 
 def find_any_date_of_birth(scan: Scan) -> Iterator[Span]:
     """For the strict point: whatever date stands behind a word for birth."""
-    for place in scan.at(*_BORN, "born"):
+    for _, place in scan.at(_BORN):
         if match := _WHEN.match(scan.text, place):
             yield Span(match.start("date"), match.end("date"), "date_of_birth")
