@@ -30,7 +30,7 @@ class House:
 
     def received(self, name: str) -> int:
         """How many completions were asked of a server (listing models is not one)."""
-        return sum(r.method == "POST" and "countTokens" not in r.path for r in self.servers[name].requests)
+        return sum(r.method == "POST" and not r.path.endswith(("countTokens", "count_tokens")) for r in self.servers[name].requests)
 
     def bytes_at(self, name: str) -> bytes:
         """Everything a server was sent: paths, queries, headers, bodies."""
