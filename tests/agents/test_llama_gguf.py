@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import struct
 import time
@@ -61,6 +62,18 @@ def test_memory_follows_the_measured_formula() -> None:
     logits = 128 * max(260, 4 * 128) * 4
     assert header.memory(2048) == header.size + cache + logits
     assert header.memory(4096) - header.memory(2048) == cache
+
+
+def test_the_script_makes_models_that_never_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
+    script = importlib.import_module("make_tiny_gguf")
+    made = [tmp_path / name for name in ("a.gguf", "b.gguf", "other.gguf")]
+    shape = script.Config(layers=1)
+    for path, seed in zip(made, (1, 1, 2), strict=True):
+        script.write_gguf(str(path), shape, script.random_weights(shape, seed))
+    assert made[0].read_bytes() == made[1].read_bytes() != made[2].read_bytes()
+    header = read_header(made[0])
+    assert (header.layers, header.kv_heads, header.key_length) == (1, (2,), 16)
 
 
 def test_the_second_reading_comes_from_memory_until_the_file_changes(tmp_path: Path) -> None:

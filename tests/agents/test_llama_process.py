@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -303,10 +305,8 @@ async def test_the_child_sees_no_keys(model: ModelProcess, monkeypatch: pytest.M
         await process.close()
 
 
-async def test_what_llama_cpp_cannot_load_says_why(tmp_path: object) -> None:
-    from pathlib import Path
-
-    path = Path(str(tmp_path)) / "odd.gguf"
+async def test_what_llama_cpp_cannot_load_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "odd.gguf"
     path.write_bytes(CHORES.read_bytes().replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0lloma", 1))
     with pytest.raises(CallFailed, match="lloma") as caught:
         await ModelProcess.start(ModelSpec("odd", path, 512, 1))
@@ -316,3 +316,46 @@ async def test_what_llama_cpp_cannot_load_says_why(tmp_path: object) -> None:
 async def test_a_load_that_takes_too_long_is_ended() -> None:
     with pytest.raises(CallFailed, match="not loaded after"):
         await ModelProcess.start(SPEC, seconds=0.01)
+
+
+async def test_a_caller_that_fails_while_it_listens_stops_the_model(model: ModelProcess) -> None:
+    def told(_chars: int, _text: str) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await model.write(order("x", schema=ENDLESS, cap=1900), told=told)
+    began = time.perf_counter()
+    assert (await model.write(order("add: 3+4"))).text == "7"
+    assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("template", "seen"),
+    [
+        (
+            "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('none') }}{% endif %}"
+            "<{{ m['role'] }}>{{ m['content'] }}{% endfor %}",
+            "<user>Be brief.\n\nhi",
+        ),
+        ("{{ nothing.at.all }}", None),
+    ],
+)
+async def test_templates_of_all_sorts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, seen: str | None
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
+    script = importlib.import_module("make_tiny_gguf")
+    path, shape = tmp_path / "t.gguf", script.Config(layers=1)
+    script.write_gguf(str(path), shape, script.random_weights(shape, 1), chat_template=template)
+    process = await ModelProcess.start(ModelSpec("t", path, 512, 1))
+    try:
+        messages = [{"role": "system", "content": "Be brief."}, *ask("hi")]
+        if seen is None:
+            with pytest.raises(CallFailed, match="chat template fails") as caught:
+                await process.count(messages)
+            assert caught.value.failure is Failure.UNAVAILABLE
+        else:
+            assert bytes(await process.tokenize(messages)).decode() == seen
+        assert process.alive
+    finally:
+        await process.close()

@@ -74,7 +74,9 @@ async def test_without_llama_cpp_the_remedy_is_named(monkeypatch: pytest.MonkeyP
 async def test_a_process_without_llama_cpp_says_so_too(
     local: LlamaCppWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "llama_cpp.py").write_text("raise ModuleNotFoundError(name='llama_cpp')")
+    (tmp_path / "llama_cpp.py").write_text(
+        "import os\nprint('noise')\nos.write(1, b'noise' * 999)\nraise ModuleNotFoundError(name='llama_cpp')"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(CallFailed, match="not installed") as caught:
         await local.work(Call("echo: hi"), OpenGuard())
