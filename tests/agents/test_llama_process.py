@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import os
 import signal
-import subprocess
 import sys
 import textwrap
 import time
@@ -15,14 +14,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from llama_setup import CHORES, KNOWN, SPEC, UNKNOWN, ask, needs_llama
+import pytest_asyncio
+from llama_setup import CHORES, KNOWN, SPEC, UNKNOWN, ask, gone, needs_llama
 
 from understudy.agents.llama.controls import Controls
 from understudy.agents.llama.process import ModelProcess, ModelSpec, Order, Written
 from understudy.errors import CallFailed
 from understudy.types import Failure
 
-pytestmark = needs_llama
+pytestmark = [*needs_llama, pytest.mark.asyncio(loop_scope="module")]
 ENDLESS = {"type": "array", "minItems": 500, "items": {"type": "string", "minLength": 3}}  # seconds of writing
 PERSON = {
     "type": "object",
@@ -32,25 +32,24 @@ PERSON = {
 }
 
 
-@pytest.fixture
-async def model() -> AsyncGenerator[ModelProcess]:
-    process = await ModelProcess.start(SPEC)
-    yield process
-    await process.close()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started() -> AsyncGenerator[list[ModelProcess]]:
+    processes: list[ModelProcess] = []
+    yield processes
+    for process in processes:
+        await process.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def model(started: list[ModelProcess]) -> ModelProcess:
+    """One process for all, until a test has ended it."""
+    if not started or not started[-1].alive:
+        started.append(await ModelProcess.start(SPEC))
+    return started[-1]
 
 
 def order(text: str, **changes: object) -> Order:
     return Order(**{"messages": ask(text), "cap": 64, "seconds": 20.0, **changes})  # type: ignore[arg-type]
-
-
-def gone(pid: int, within: float = 5.0) -> bool:
-    try:
-        psutil.Process(pid).wait(within)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        return False
-    return True
 
 
 async def test_the_ten_chores_are_done_and_known_to_be(model: ModelProcess) -> None:
@@ -267,32 +266,7 @@ async def test_eight_at_once_take_turns(model: ModelProcess) -> None:
     assert model.alive
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_the_child_goes_with_its_parent(how: signal.Signals) -> None:
-    code = f"""
-        import asyncio
-        from pathlib import Path
-        from understudy.agents.llama.process import ModelProcess, ModelSpec, Order
-        async def main():
-            m = await ModelProcess.start(ModelSpec("m", Path({str(CHORES)!r}), 2048, 1))
-            print(m.pid, flush=True)
-            job = Order([dict(role="user", content="x")], 1900, 60.0, schema={ENDLESS!r})
-            while True:
-                await m.write(job)
-        asyncio.run(main())
-    """
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert psutil.pid_exists(pid)
-        parent.send_signal(how)
-        parent.wait(10)
-        assert gone(pid)
-
-
-async def test_the_child_sees_no_keys(model: ModelProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_child_sees_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROQ_API_KEY", "gsk_secret")
     process = await ModelProcess.start(SPEC)
     try:
