@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from llama_setup import CHORES, needs_llama
+from tests.agents.llama_setup import CHORES, needs_llama
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput, PromptedOutput
 from pydantic_ai.direct import model_request
