@@ -1,7 +1,9 @@
 """LiteLLM's budgets under concurrent calls; run by budget.py with the Python of an environment of LiteLLM's own.
 
-python budget_litellm.py max_budget|budget_manager TASKS: prints {"sent": tokens, "version": ...}. A token costs one
-micro-dollar, so the same budget of 2,000 tokens is $0.002. The model is LiteLLM's own mock: 10 tokens in, 20 out.
+python budget_litellm.py max_budget|budget_manager TASKS: prints what was sent
+and what LiteLLM counted of it. A token costs one micro-dollar, so the same budget of 2,000 tokens is $0.002. The model
+is LiteLLM's own mock: 10 tokens in, 20 out. Version 1.106 counts nothing towards max_budget for calls that do not
+stream, one after the other neither: all that is asked for is sent.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ LIMIT_USD, CALLS, ARRIVAL, ANSWER = 0.002, 10, 0.3, (0.02, 0.06)
 USER, MODEL = "benchmark", "openai/benchmark"
 
 
-async def spend(kind: str, tasks: int) -> int:
+async def spend(kind: str, tasks: int) -> dict[str, float]:
     import litellm
     from litellm.budget_manager import BudgetManager
 
@@ -51,8 +53,10 @@ async def spend(kind: str, tasks: int) -> int:
                 return
 
     await asyncio.gather(*(task() for _ in range(tasks)))
-    return sent
+    await asyncio.sleep(1)  # it counts costs in the background
+    counted = litellm._current_cost if kind == "max_budget" else manager.get_current_cost(USER)
+    return {"sent": sent, "counted_usd": counted}
 
 
 if __name__ == "__main__":
-    print(json.dumps({"sent": asyncio.run(spend(sys.argv[1], int(sys.argv[2]))), "version": version("litellm")}))
+    print(json.dumps({**asyncio.run(spend(sys.argv[1], int(sys.argv[2]))), "version": version("litellm")}))
