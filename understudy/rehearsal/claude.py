@@ -1,3 +1,4 @@
+# ruff: noqa: E501  the texts are the CLI's own, one a line
 """A stand-in for the claude CLI: `python -m understudy.rehearsal.claude -p --output-format json ... < prompt`.
 
 It takes the real one's switches, reads the prompt from standard input and answers with one JSON line and the same exit
@@ -27,18 +28,67 @@ from understudy.tokens import estimate
 VERSION = "2.1.328"
 FAULT_VARIABLE = "UNDERSTUDY_REHEARSAL_CLAUDE"
 _FLAGS = frozenset(
-    "-p --print --bare --strict-mcp-config --disable-slash-commands --no-session-persistence --verbose --continue -c "
-    "--include-partial-messages --dangerously-skip-permissions --replay-user-messages --fork-session --ide --chrome "
-    "--no-chrome --safe-mode".split()
+    [
+        "-p",
+        "--print",
+        "--bare",
+        "--strict-mcp-config",
+        "--disable-slash-commands",
+        "--no-session-persistence",
+        "--verbose",
+        "--continue",
+        "-c",
+        "--include-partial-messages",
+        "--dangerously-skip-permissions",
+        "--replay-user-messages",
+        "--fork-session",
+        "--ide",
+        "--chrome",
+        "--no-chrome",
+        "--safe-mode",
+    ]
 )
 _VALUES = frozenset(
-    "--output-format --input-format --setting-sources --system-prompt --system-prompt-file --append-system-prompt "
-    "--append-system-prompt-file --model --max-turns --json-schema --permission-mode --fallback-model --settings "
-    "--resume -r --session-id --max-budget-usd --effort --agents --agent --permission-prompt-tool --debug-file "
-    "--rehearsal-script --rehearsal-record --name -n".split()
+    [
+        "--output-format",
+        "--input-format",
+        "--setting-sources",
+        "--system-prompt",
+        "--system-prompt-file",
+        "--append-system-prompt",
+        "--append-system-prompt-file",
+        "--model",
+        "--max-turns",
+        "--json-schema",
+        "--permission-mode",
+        "--fallback-model",
+        "--settings",
+        "--resume",
+        "-r",
+        "--session-id",
+        "--max-budget-usd",
+        "--effort",
+        "--agents",
+        "--agent",
+        "--permission-prompt-tool",
+        "--debug-file",
+        "--rehearsal-script",
+        "--rehearsal-record",
+        "--name",
+        "-n",
+    ]
 )
 _LISTS = frozenset(
-    "--tools --allowedTools --allowed-tools --disallowedTools --disallowed-tools --add-dir --mcp-config --betas".split()
+    [
+        "--tools",
+        "--allowedTools",
+        "--allowed-tools",
+        "--disallowedTools",
+        "--disallowed-tools",
+        "--add-dir",
+        "--mcp-config",
+        "--betas",
+    ]
 )
 _PRICES = {"opus": (5.0, 25.0), "sonnet": (3.0, 15.0), "haiku": (1.0, 5.0)}  # USD per million tokens, list
 _STATUS = {  # fault -> (API status, what the CLI says)
@@ -56,6 +106,7 @@ _STATUS = {  # fault -> (API status, what the CLI says)
     "overload": (529, 'API Error: 529 {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'),
     "reset": (None, "API Error: Connection error."),
     "cut": (None, "API Error: Connection closed mid-response. The response above may be incomplete."),
+    "not_logged_in": (None, "Not logged in · Please run /login"),
     "bad_request": (400, "API Error: 400 invalid_request_error"),
 }  # fmt: skip
 
@@ -81,85 +132,84 @@ def main(arguments: list[str] | None = None) -> int:
     if "--help" in given or "-h" in given:
         return _say("Usage: claude [options] [command] [prompt]\n\nA simulated claude, for rehearsals.")
     options = _parsed(given)
-    signal.signal(signal.SIGTERM, lambda *_: _leave(143))
-    signal.signal(signal.SIGINT, lambda *_: _leave(0))
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: _leave(143))
+    signal.signal(signal.SIGINT, lambda _signal, _frame: _leave(0))
     if not options.flags & {"-p", "--print"}:
         _refuse("Error: the simulated claude answers with -p only.")
     system = options.get("--system-prompt") + _read(options.get("--system-prompt-file"), "System prompt")
-    system += options.get("--append-system-prompt") + _read(options.get("--append-system-prompt-file"), "Append system prompt")
+    system += options.get("--append-system-prompt")
+    system += _read(options.get("--append-system-prompt-file"), "Append system prompt")
     schema = _schema(options.get("--json-schema"))
-    prompt = _prompt(options)
-    _record(options, given, prompt, system)
-    if not prompt.strip():
+    asked = _Asked(options, options.get("--model", "opus"), _prompt(options), system, schema)
+    _record(asked, given)
+    if not asked.prompt.strip():
         _refuse("Error: Input must be provided either through stdin or as a prompt argument when using --print")
-    return _run(options, prompt, system, schema)
+    if asked.prompt.startswith("/"):
+        return _result(asked, Said(f"Unknown slash command: {asked.prompt[1:].split(' ', maxsplit=1)[0]}"), turns=0)
+    return _run(asked, *_fault(asked))
 
 
-def _run(options: Options, prompt: str, system: str, schema: dict[str, Any] | None) -> int:
-    model = options.get("--model", "opus")
-    fault, text, seconds = _fault(options, model, prompt)
-    if prompt.startswith("/"):
-        return _result(options, model, prompt, system, Said(f"Unknown slash command: {prompt[1:].split(' ')[0]}"), turns=0)
-    match fault:
-        case "not_logged_in":
-            return _failed(options, model, None, "Not logged in · Please run /login")
-        case "hang" | "silence" | "stall" | "ignores_sigterm":
-            if fault == "ignores_sigterm":
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            time.sleep(3600 if seconds is None else seconds)
-        case "malformed":
-            return _say('{"type":"result","subtype":"success","is_err')
-        case "leaves_child":
-            # It inherits standard output, so whoever reads to the end waits for it.
-            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session=True)
-        case "error_exit_0":
-            _failed(options, model, 529, _STATUS["overload"][1])
-            return 0
-        case _ if fault in _STATUS:
-            status, told = _STATUS[fault]
-            return _failed(options, model, status, text or told)
-        case _:
-            pass
-    said = _said(options, model, prompt, system, schema)
-    replacements = {"empty": "", "refusal": "", "error_text": text or "API Error: 502 Bad Gateway"}
-    if fault == "refusal":
-        return _result(options, model, prompt, system, Said("", finish="refusal"))
-    said = Said(replacements[fault]) if fault in replacements else said
+@dataclass(frozen=True)
+class _Asked:
+    options: Options
+    model: str
+    prompt: str
+    system: str
+    schema: dict[str, Any] | None
+
+
+def _run(asked: _Asked, fault: str, text: str, seconds: float | None) -> int:
+    """The exit code. fault is "" when nothing goes wrong."""
+    if fault == "leaves_child":
+        # It inherits standard output, so whoever reads to the end waits for it.
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session=True)
+    elif fault in ("hang", "silence", "stall", "ignores_sigterm"):
+        if fault == "ignores_sigterm":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(3600 if seconds is None else seconds)
+    elif fault == "malformed":
+        return _say('{"type":"result","subtype":"success","is_err')
+    elif fault == "error_exit_0":
+        _failed(asked, *_STATUS["overload"])
+        return 0
+    elif fault in _STATUS:
+        status, told = _STATUS[fault]
+        return _failed(asked, status, text or told)
+    said = _said(asked)
+    replaced = {"empty": Said(""), "refusal": Said("", finish="refusal"), "error_text": Said(text or "API Error: 502")}
+    said = replaced.get(fault, said)
     cap = int(os.environ.get("CLAUDE_CODE_MAX_OUTPUT_TOKENS") or 32_000)
     if fault == "truncated" or estimate(said.text) > cap:
         told = f"API Error: Claude's response exceeded the {cap} output token maximum. To configure this behavior, set the CLAUDE_CODE_MAX_OUTPUT_TOKENS environment variable."
-        return _failed(options, model, None, told, _usage(options, prompt, system, cap, calls=4))
-    structured = json.loads(said.text) if schema and fault not in ("no_structured_output", "empty") else None
-    return _result(options, model, prompt, system, said, structured)
+        return _failed(asked, None, told, _usage(asked, cap, calls=4))
+    structured = json.loads(said.text) if asked.schema and fault != "no_structured_output" and said.text else None
+    return _result(asked, said, structured)
 
 
-def _said(options: Options, model: str, prompt: str, system: str, schema: dict[str, Any] | None) -> Said:
-    ask = Ask(model=model, user=prompt, system=system, schema=schema)
-    if path := _script_path(options):
+def _said(asked: _Asked) -> Said:
+    if path := _script_path(asked.options):
         from understudy.rehearsal.script import load_script
 
         script = load_script(path)
-        scripted = script.model(model)
+        scripted = script.model(asked.model)
         for reply in (*(scripted.replies if scripted else ()), *script.replies):
-            if (text := reply.match(prompt)) is not None:
+            if (text := reply.match(asked.prompt)) is not None:
                 return Said(text)
-    return answer(ask)
+    return answer(Ask(model=asked.model, user=asked.prompt, system=asked.system, schema=asked.schema))
 
 
-def _result(
-    options: Options, model: str, prompt: str, system: str, said: Said, structured: Any = None, *, turns: int = 1
-) -> int:
-    used = _usage(options, prompt, system, estimate(said.text)) if turns else _Used(0, 0)
-    stop = {"stop": "end_turn", "refusal": "refusal"}.get(said.finish, said.finish)
+def _result(asked: _Asked, said: Said, structured: Any = None, *, turns: int = 1) -> int:
+    used = _usage(asked, estimate(said.text)) if turns else _Used(0, 0)
+    stop = {"stop": "end_turn"}.get(said.finish, said.finish)
     extra = {"structured_output": structured} if structured is not None else {}
-    _print(options, model, used, {"is_error": False, "result": said.text, "stop_reason": stop, "num_turns": turns, **extra})
+    _print(asked, used, {"result": said.text, "stop_reason": stop, "num_turns": turns, **extra})
     return 0
 
 
-def _failed(options: Options, model: str, status: int | None, told: str, used: _Used | None = None) -> int:
+def _failed(asked: _Asked, status: int | None, told: str, used: _Used | None = None) -> int:
     reason = "prompt_too_long" if told == "Prompt is too long" else "api_error"
-    body = {"is_error": True, "result": told, "stop_reason": "stop_sequence", "num_turns": 1, "api_error_status": status}
-    _print(options, model, used or _Used(0, 0), {**body, "terminal_reason": reason})
+    fields = {"is_error": True, "result": told, "stop_reason": "stop_sequence", "api_error_status": status}
+    _print(asked, used or _Used(0, 0), {**fields, "terminal_reason": reason})
     return 1
 
 
@@ -169,18 +219,20 @@ class _Used:
     output: int
 
 
-def _usage(options: Options, prompt: str, system: str, output: int, calls: int = 1) -> _Used:
+def _usage(asked: _Asked, output: int, calls: int = 1) -> _Used:
     """What the real one sends besides the prompt, in tokens, depends on its switches (measured on 2.1.328)."""
+    options = asked.options
     if "--system-prompt" not in options.values and "--system-prompt-file" not in options.values:
         own = 2_200 if options.lists.get("--tools") == [""] else 12_300
     elif options.lists.get("--tools") != [""]:
         own = 3_500
     else:
         own = 230 if "--bare" in options.flags else 465
-    return _Used((own + estimate(prompt) + estimate(system)) * calls, output * calls)
+    return _Used((own + estimate(asked.prompt) + estimate(asked.system)) * calls, output * calls)
 
 
-def _print(options: Options, model: str, used: _Used, fields: dict[str, Any]) -> None:
+def _print(asked: _Asked, used: _Used, fields: dict[str, Any]) -> None:
+    options, model = asked.options, asked.model
     family = next((f for f in _PRICES if f in model), "opus")  # unknown models are priced as Opus, as the real one does
     cost = (used.input * _PRICES[family][0] + used.output * _PRICES[family][1]) / 1e6
     line: dict[str, Any] = {
@@ -227,7 +279,11 @@ def _print(options: Options, model: str, used: _Used, fields: dict[str, Any]) ->
     if form == "text":
         _say(str(line["result"]))
     elif form == "stream-json":
-        _say(json.dumps({"type": "system", "subtype": "init", "model": model, "tools": [], "session_id": line["session_id"]}))
+        _say(
+            json.dumps(
+                {"type": "system", "subtype": "init", "model": model, "tools": [], "session_id": line["session_id"]}
+            )
+        )
         _say(json.dumps(line, ensure_ascii=False))
     else:
         _say(json.dumps([line] if "--verbose" in options.flags else line, ensure_ascii=False))
@@ -299,9 +355,9 @@ def _script_path(options: Options) -> Path | None:
     return Path(named) if named.endswith(".toml") else None
 
 
-def _fault(options: Options, model: str, prompt: str) -> tuple[str, str, float | None]:
+def _fault(asked: _Asked) -> tuple[str, str, float | None]:
     """(kind, text, seconds) of the fault that strikes now; "" when none does."""
-    path = _script_path(options)
+    path = _script_path(asked.options)
     if path is None:
         return os.environ.get(FAULT_VARIABLE, ""), "", None
     from understudy.errors import ConfigError
@@ -311,16 +367,16 @@ def _fault(options: Options, model: str, prompt: str) -> tuple[str, str, float |
         script = load_script(path)
     except ConfigError as error:
         _refuse(f"Error: {error}")
-    scripted = script.model(model)
+    scripted = script.model(asked.model)
     with open(f"{path}.state", "a+", encoding="utf-8") as state:
         fcntl.flock(state, fcntl.LOCK_EX)  # several calls may run at once
         state.seek(0)
         counts: dict[str, list[int]] = json.loads(state.read() or "{}")
         struck = None
         for place, fault in enumerate(scripted.faults if scripted else ()):
-            if struck or fault.matching.lower() not in prompt.lower():
+            if struck or fault.matching.lower() not in asked.prompt.lower():
                 continue
-            seen = counts.setdefault(f"{model}/{place}", [0, 0])
+            seen = counts.setdefault(f"{asked.model}/{place}", [0, 0])
             struck = fault if fault.strikes(*seen) else None
             seen[0] += 1
             seen[1] += struck is not None
@@ -331,9 +387,10 @@ def _fault(options: Options, model: str, prompt: str) -> tuple[str, str, float |
     return (struck.kind, struck.text, struck.seconds) if struck else ("", "", None)
 
 
-def _record(options: Options, given: list[str], prompt: str, system: str) -> None:
-    if path := options.get("--rehearsal-record"):
-        line = {"arguments": given, "prompt": prompt, "system": system, "environment": sorted(os.environ)}
+def _record(asked: _Asked, given: list[str]) -> None:
+    if path := asked.options.get("--rehearsal-record"):
+        told = {"prompt": asked.prompt, "system": asked.system, "environment": sorted(os.environ)}
+        line = {"arguments": given, **told}
         with open(path, "a", encoding="utf-8") as record:
             record.write(json.dumps(line) + "\n")
 

@@ -1,0 +1,82 @@
+"""pydantic-ai's models and agents against the simulated providers: the path the adapters take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_ai import Agent, PromptedOutput
+from pydantic_ai.exceptions import ModelHTTPError
+
+from tests.rehearsal.conftest import Play
+from understudy.rehearsal.server import Server
+
+
+class City(BaseModel):
+    city: str
+    score: float
+
+
+def model_of(server: Server) -> Any:
+    if server.plays == "groq":
+        from pydantic_ai.models.groq import GroqModel
+        from pydantic_ai.providers.groq import GroqProvider
+
+        return GroqModel("m", provider=GroqProvider(api_key="k", base_url=server.url))
+    if server.plays == "anthropic":
+        from anthropic import AsyncAnthropic
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        client = AsyncAnthropic(api_key="k", base_url=server.base_url)
+        return AnthropicModel("m", provider=AnthropicProvider(anthropic_client=client))
+    if server.plays == "gemini":
+        from pydantic_ai.models.google import GoogleModel
+        from pydantic_ai.providers.google import GoogleProvider
+
+        return GoogleModel("m", provider=GoogleProvider(api_key="k", base_url=server.base_url))
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    return OpenAIChatModel("m", provider=OpenAIProvider(api_key="k", base_url=server.base_url))
+
+
+PLAYS = ["groq", "openai", "gemini", "anthropic", "local"]
+
+
+@pytest.mark.parametrize("plays", PLAYS)
+async def test_an_agent_gets_text_prompted_output_and_tool_output(play: Play, plays: str):
+    model = model_of(play(plays))
+    plain = await Agent(model).run("What is 12*7?")
+    assert plain.output == "(simulated m) 84"
+    assert plain.usage.output_tokens > 0
+    prompted = await Agent(model, output_type=PromptedOutput(City)).run("Where? In Oslo.")
+    assert (prompted.output.city, prompted.output.score) == ("Oslo", 0.9)
+    by_tool = await Agent(model, output_type=City).run("Where? In Oslo.")
+    assert by_tool.output.city == "Oslo"
+
+
+@pytest.mark.parametrize("plays", PLAYS)
+async def test_an_agent_goes_through_its_tool(play: Play, plays: str):
+    agent: Agent[None, str] = Agent(model_of(play(plays)))
+    asked: list[str] = []
+
+    @agent.tool_plain
+    def get_weather(city: str) -> str:
+        """The weather in a city."""
+        asked.append(city)
+        return "rain"
+
+    answer = await agent.run("What is the weather in Oslo?")
+    assert asked == ["Oslo"]
+    assert "get_weather says" in answer.output
+
+
+@pytest.mark.parametrize("plays", PLAYS)
+async def test_max_retries_0_sends_one_request(play: Play, plays: str):
+    server = play(plays, faults=[{"kind": "minute_quota"}])
+    with pytest.raises(ModelHTTPError) as caught:
+        await Agent(model_of(server)).run("x", model_settings={"max_retries": 0})  # type: ignore[typeddict-unknown-key]
+    assert caught.value.status_code == 429
+    assert len(server.requests) == 1
