@@ -156,7 +156,7 @@ async def test_folder_and_tools_are_for_workers_only(tmp_path, fake):
         seen = json.loads((tmp_path / "seen.json").read_text())
         assert seen["cwd"] != str(work)
         assert seen["args"][seen["args"].index("--tools") + 1] == ""
-        assert not os.path.lexists(seen["cwd"])  # fresh, and gone
+        assert not os.path.lexists(seen["cwd"])  # noqa: ASYNC240  fresh, and gone
 
 
 async def test_what_is_asked(tmp_path, fake):

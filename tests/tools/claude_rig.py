@@ -88,6 +88,18 @@ class Rig:
                     continue
         return found
 
+    def supervisors(self) -> list[str]:
+        """Those that this process started itself: one for each command that runs."""
+        found: list[str] = []
+        for line in self.running():
+            try:
+                fields = Path("/proc", line.split()[0], "stat").read_bytes().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == os.getpid():
+                found.append(line)
+        return found
+
     def all_gone(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -373,17 +373,18 @@ async def test_progress_is_told_in_characters(tmp_path):
 
 
 @pytest.mark.slow
-async def test_one_at_a_time(tmp_path):
+@pytest.mark.parametrize("places", [1, 2])
+async def test_as_many_at_a_time_as_configured(tmp_path, places):
     with AnthropicStub() as stub:
         rig = Rig(tmp_path, stub.url)
-        clis = [rig.cli(), rig.cli()]
+        clis = [rig.cli(concurrency=places) for _ in range(3)]
         running: list[int] = []
         tasks = [asyncio.create_task(cli.run(ClaudeRequest("x", timeout=30))) for cli in clis]
         while not all(task.done() for task in tasks):
-            running.append(len([line for line in rig.running() if "supervise.py" in line]))
+            running.append(len(rig.supervisors()))
             await asyncio.sleep(0.02)
-        assert max(running) == 1
-        assert len(stub.messages) == 2
+        assert max(running) == places
+        assert len(stub.messages) == 3
 
 
 async def test_waiting_for_the_other_counts_against_the_deadline(tmp_path):
