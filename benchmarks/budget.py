@@ -5,7 +5,8 @@
 First the budget: every call is counted on a meter of its own when it is sent, as a provider would, and the meter is
 compared with the limit and with the ledger. Then the load: the same 200 tasks without a limit for five seconds, for
 the latencies. With --peers: LiteLLM's max_budget and BudgetManager in an environment made below DIR, with the same
-tasks and calls. pydantic-ai's UsageLimits always. Takes about half a minute, two with --peers, and stops by itself.
+tasks and calls. pydantic-ai's UsageLimits always. Takes half a minute, with
+--peers some minutes (LiteLLM sends all it is asked for), and stops by itself.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 LIMIT = 2000  # tokens
-PROCESSES, TASKS, CALLS = 4, 50, 10  # tasks a process, calls a task at the most
+PROCESSES, TASKS, CALLS = 4, 50, 5  # tasks a process, calls a task at the most
 KILLED = 2
 TOKENS = 30  # of one call, reserved and used; LiteLLM's mocked answer has as many
 ARRIVAL, ANSWER = 0.3, (0.02, 0.06)  # seconds: tasks arrive over the first, a call takes the second
@@ -220,14 +221,19 @@ def litellm(folder: Path) -> dict[str, Any]:
         for processes in (1, PROCESSES):
             tasks = str(PROCESSES * TASKS // processes)
             command = [str(python), str(HERE / "budget_litellm.py"), kind, tasks]
-            running = []
-            for n in range(processes):
-                home = folder / "runs" / f"{kind}-{processes}-{n}"  # it keeps its costs in the current folder
-                shutil.rmtree(home, ignore_errors=True)
-                home.mkdir(parents=True)
-                pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-                running.append(subprocess.Popen(command, cwd=home, **pipes))
-            reports = [json.loads(worker.communicate(timeout=120)[0].splitlines()[-1]) for worker in running]
+            running: list[subprocess.Popen[str]] = []
+            try:
+                for n in range(processes):
+                    home = folder / "runs" / f"{kind}-{processes}-{n}"  # it keeps its costs in the current folder
+                    shutil.rmtree(home, ignore_errors=True)
+                    home.mkdir(parents=True)
+                    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+                    running.append(subprocess.Popen(command, cwd=home, **pipes))
+                reports = [json.loads(worker.communicate(timeout=300)[0].splitlines()[-1]) for worker in running]
+            finally:
+                for worker in running:
+                    worker.kill()
+                    worker.wait()
             sent = sum(report["sent"] for report in reports)
             over = max(0, sent - LIMIT)
             results[f"{kind}, {processes} process{'es' if processes > 1 else ''}"] = {

@@ -17,7 +17,7 @@ from importlib.metadata import version
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it looks for prices on the network first
 
-LIMIT_USD, CALLS, ARRIVAL, ANSWER = 0.002, 10, 0.3, (0.02, 0.06)
+LIMIT_USD, CALLS, ARRIVAL, ANSWER = 0.002, 5, 0.3, (0.02, 0.06)
 USER, MODEL = "benchmark", "openai/benchmark"
 
 
