@@ -13,8 +13,8 @@ from collections.abc import AsyncGenerator
 
 import psutil
 import pytest
-from llama_setup import CHORES, KNOWN, SPEC, UNKNOWN, ask, needs_llama
 
+from tests.agents.llama_setup import CHORES, KNOWN, SPEC, UNKNOWN, ask, needs_llama
 from understudy.agents.llama.controls import Controls
 from understudy.agents.llama.process import ModelProcess, ModelSpec, Order, Written
 from understudy.errors import CallFailed
