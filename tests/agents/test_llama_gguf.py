@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.agents.llama_setup import CHORES
 
+from tests.agents.llama_setup import CHORES
 from understudy.agents.llama import gguf
 from understudy.agents.llama.gguf import read_header
 from understudy.errors import CallFailed

@@ -9,6 +9,7 @@ import textwrap
 
 import psutil
 import pytest
+
 from tests.agents.llama_setup import CHORES, gone, needs_llama
 
 pytestmark = needs_llama

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 import pytest_asyncio
-from tests.agents.llama_setup import CHORES, KNOWN, SPEC, UNKNOWN, ask, gone, needs_llama
 
+from tests.agents.llama_setup import CHORES, KNOWN, SPEC, UNKNOWN, ask, gone, needs_llama
 from understudy.agents.llama.controls import Controls
 from understudy.agents.llama.process import ModelProcess, ModelSpec, Order, Written
 from understudy.errors import CallFailed

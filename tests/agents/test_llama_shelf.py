@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from tests.agents.llama_setup import CHORES, SPEC, ask, needs_llama
 
+from tests.agents.llama_setup import CHORES, SPEC, ask, needs_llama
 from understudy.agents.llama.gguf import read_header
 from understudy.agents.llama.process import ModelProcess, ModelSpec, Order
 from understudy.agents.llama.shelf import Shelf

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from tests.agents.llama_setup import CHORES, KNOWN, UNKNOWN, OpenGuard, needs_llama, provider, settings
 
+from tests.agents.llama_setup import CHORES, KNOWN, UNKNOWN, OpenGuard, needs_llama, provider, settings
 from understudy.agents.providers import llama_cpp
 from understudy.agents.providers.llama_cpp import LlamaCppWorker, candidates, shelf_of, worker
 from understudy.config.settings import Model
