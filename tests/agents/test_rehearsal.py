@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,14 +90,14 @@ async def test_a_paid_provider_that_is_played_costs_nothing():
 
 async def test_the_servers_are_shared_stop_with_the_last_worker_and_remember_limits(tmp_path: Path):
     script = tmp_path / "s.toml"
-    script.write_text('[accounts]\nx = ["k"]\n[[models]]\nid = "m"\nlimits = { rpm = 1 }\n')
+    script.write_text('[accounts]\nx = ["k"]\n[[models]]\nid = "m"\nlimits = { tpm = 60 }\n')
     settings = settings_of(g={"plays": "groq", "script": str(script)})
     provider = settings.providers["g"]
     (candidate,) = await rehearsal.candidates("g", provider, settings)
     assert candidate.account == "x"
     first, second = (rehearsal.worker(candidate, provider, settings) for _ in range(2))
     address = rehearsal.servers()["g"].url
-    await first.work(Call("hello"), OpenGuard())
+    await first.work(Call("hello", output_cap=40), OpenGuard())
     await first.close()
     assert "(simulated)" in await second.check()
     assert rehearsal.servers()["g"].url == address
@@ -106,7 +105,7 @@ async def test_the_servers_are_shared_stop_with_the_last_worker_and_remember_lim
     await second.close()
     third = rehearsal.worker(candidate, provider, settings)
     with pytest.raises(CallFailed) as caught:
-        await third.work(Call("hello"), OpenGuard())
+        await third.work(Call("hello", output_cap=40), OpenGuard())
     assert caught.value.failure is Failure.MINUTE_QUOTA
     await third.close()
 
@@ -139,4 +138,3 @@ async def test_claude_code_runs_the_simulated_cli():
     assert guard.used[0]
     found = await rehearsal.candidates("claude_code", settings.providers["claude_code"], settings)
     assert {(c.kind, c.local, c.simulated) for c in found} == {("claude_code", False, True)}
-    assert sys.executable

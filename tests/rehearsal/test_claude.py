@@ -42,7 +42,7 @@ def test_one_json_line_with_an_answer_and_usage():
     line = json.loads(done.stdout)
     assert (line["type"], line["is_error"], line["result"]) == ("result", False, "(simulated opus) 84")
     used = line["modelUsage"]["opus"]
-    assert used["inputTokens"] == line["usage"]["input_tokens"] > 400
+    assert used["inputTokens"] == line["usage"]["input_tokens"] >= 400
     assert used["outputTokens"] == line["usage"]["output_tokens"] == 5
 
 
@@ -100,6 +100,37 @@ def test_too_long_an_answer_for_the_cap_is_an_error_that_costs_four_calls():
     done = claude("hello", CLAUDE_CODE_MAX_OUTPUT_TOKENS="3")
     line = json.loads(done.stdout)
     assert (done.returncode, line["modelUsage"]["opus"]["outputTokens"]) == (1, 12)
+
+
+def events_of(done: Any) -> list[Any]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+STREAM = ("--output-format", "stream-json", "--verbose", "--include-partial-messages")
+
+
+def test_stream_json_tells_the_events_before_the_result():
+    told = events_of(claude("What is 12*7?", *STREAM))
+    assert [e["type"] for e in told] == ["system", "stream_event", "assistant", "result"]
+    assert told[1]["event"]["delta"]["text"] == told[2]["message"]["content"][0]["text"] == told[3]["result"]
+
+
+def test_a_money_budget_ends_the_call_after_the_answer_was_told():
+    done = claude("What is 12*7?", *STREAM, "--max-budget-usd", "0.000000001", CLAUDE_CODE_MAX_OUTPUT_TOKENS="3")
+    told = events_of(done)
+    assert (done.returncode, told[-1]["subtype"], told[-1]["is_error"]) == (1, "error_max_budget_usd", True)
+    assert "result" not in told[-1]
+    assert told[2]["message"]["content"][0]["text"] == "(simulated o"
+    assert (told[-1]["stop_reason"], told[-1]["modelUsage"]["opus"]["outputTokens"]) == ("max_tokens", 3)
+
+
+def test_auth_status():
+    asked = [*COMMAND, "auth", "status"]
+    done = subprocess.run(asked, capture_output=True, text=True, env=environment(), check=True)
+    assert json.loads(done.stdout)["loggedIn"]
+    out = environment(UNDERSTUDY_REHEARSAL_CLAUDE="not_logged_in")
+    done = subprocess.run(asked, capture_output=True, text=True, env=out, check=True)
+    assert not json.loads(done.stdout)["loggedIn"]
 
 
 def start(fault: str) -> subprocess.Popen[str]:
@@ -175,8 +206,7 @@ def test_a_slash_command_asks_nobody(tmp_path: Path):
 def test_an_at_path_takes_a_file_in_unless_bare(tmp_path: Path):
     (tmp_path / "note.txt").write_text("the colour of the day is violet")
     record = tmp_path / "r.jsonl"
-    for extra in ((), ("--bare",)):
-        claude(f"Look at @{tmp_path}/note.txt", *extra, before=("--rehearsal-record", str(record)))
-    with_file, bare = [json.loads(line)["prompt"] for line in record.read_text().splitlines()]
-    assert "violet" in with_file
-    assert "violet" not in bare
+    for extra, env in (((), {}), (("--bare",), {}), ((), {"CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1"})):
+        claude(f"Look at @{tmp_path}/note.txt", *extra, before=("--rehearsal-record", str(record)), **env)
+    prompts = [json.loads(line)["prompt"] for line in record.read_text().splitlines()]
+    assert ["violet" in p for p in prompts] == [True, False, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, PromptedOutput
@@ -18,36 +19,33 @@ class City(BaseModel):
     score: float
 
 
-def model_of(server: Server) -> Any:
+def model_of(server: Server, client: httpx.AsyncClient) -> Any:
+    """The model over an HTTP client of the test, which closes it."""
     if server.plays == "groq":
         from pydantic_ai.models.groq import GroqModel
         from pydantic_ai.providers.groq import GroqProvider
 
-        return GroqModel("m", provider=GroqProvider(api_key="k", base_url=server.url))
-    if server.plays == "anthropic":
-        from anthropic import AsyncAnthropic
-        from pydantic_ai.models.anthropic import AnthropicModel
-        from pydantic_ai.providers.anthropic import AnthropicProvider
-
-        client = AsyncAnthropic(api_key="k", base_url=server.base_url)
-        return AnthropicModel("m", provider=AnthropicProvider(anthropic_client=client))
-    if server.plays == "gemini":
-        from pydantic_ai.models.google import GoogleModel
-        from pydantic_ai.providers.google import GoogleProvider
-
-        return GoogleModel("m", provider=GoogleProvider(api_key="k", base_url=server.base_url))
+        return GroqModel("m", provider=GroqProvider(api_key="k", base_url=server.url, http_client=client))
+    from openai import AsyncOpenAI
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
-    return OpenAIChatModel("m", provider=OpenAIProvider(api_key="k", base_url=server.base_url))
+    sdk = AsyncOpenAI(api_key="k", base_url=server.base_url, http_client=client)
+    return OpenAIChatModel("m", provider=OpenAIProvider(openai_client=sdk))
 
 
-PLAYS = ["groq", "openai", "gemini", "anthropic", "local"]
+@pytest.fixture
+async def client():
+    async with httpx.AsyncClient(timeout=10) as client:
+        yield client
+
+
+PLAYS = ["groq", "openai", "local"]
 
 
 @pytest.mark.parametrize("plays", PLAYS)
-async def test_an_agent_gets_text_prompted_output_and_tool_output(play: Play, plays: str):
-    model = model_of(play(plays))
+async def test_an_agent_gets_text_prompted_output_and_tool_output(play: Play, client: httpx.AsyncClient, plays: str):
+    model = model_of(play(plays), client)
     plain = await Agent(model).run("What is 12*7?")
     assert plain.output == "(simulated m) 84"
     assert plain.usage.output_tokens > 0
@@ -58,8 +56,8 @@ async def test_an_agent_gets_text_prompted_output_and_tool_output(play: Play, pl
 
 
 @pytest.mark.parametrize("plays", PLAYS)
-async def test_an_agent_goes_through_its_tool(play: Play, plays: str):
-    agent: Agent[None, str] = Agent(model_of(play(plays)))
+async def test_an_agent_goes_through_its_tool(play: Play, client: httpx.AsyncClient, plays: str):
+    agent: Agent[None, str] = Agent(model_of(play(plays), client))
     asked: list[str] = []
 
     @agent.tool_plain
@@ -74,9 +72,9 @@ async def test_an_agent_goes_through_its_tool(play: Play, plays: str):
 
 
 @pytest.mark.parametrize("plays", PLAYS)
-async def test_max_retries_0_sends_one_request(play: Play, plays: str):
+async def test_max_retries_0_sends_one_request(play: Play, client: httpx.AsyncClient, plays: str):
     server = play(plays, faults=[{"kind": "minute_quota"}])
     with pytest.raises(ModelHTTPError) as caught:
-        await Agent(model_of(server)).run("x", model_settings={"max_retries": 0})  # type: ignore[typeddict-unknown-key]
+        await Agent(model_of(server, client)).run("x", model_settings={"max_retries": 0})  # type: ignore[typeddict-unknown-key]
     assert caught.value.status_code == 429
     assert len(server.requests) == 1

@@ -199,7 +199,7 @@ def _number(key: str, level: schema.Schema, task: str) -> float | int | None:
 _FOUND = (
     (r"url|uri|link", r"https?://[^\s\"'<>)]+", 0),
     (r"e?mail", r"[\w.+-]+@[\w-]+\.[\w.]+", 0),
-    (r"city|location|place|country|destination", r"\b(?:in|to|for|at|from|of) ((?:[A-Z][\w'-]+ ?)+)", 1),
+    (r"city|location|place|country|destination", r"\b(?i:in|to|for|at|from|of) ((?:[A-Z][\w'-]+ ?)+)", 1),
     (r"(?:full_?)?name|person|author", r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b", 0),
     (r"expression|formula", r"[\d(][\d\s().+*/-]*[\d)]", 0),
 )
