@@ -183,6 +183,7 @@ async def test_length_is_told_and_a_filter_is_a_failure(wire: Wire, stub: Stub) 
         await worker.work(calling(), Ledger())
     await worker.close()
     assert caught.value.failure is Failure.CONTENT_FILTER
+    assert caught.value.usage == Usage(11, 7)
 
 
 @every
