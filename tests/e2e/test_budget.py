@@ -105,6 +105,4 @@ async def test_an_undeclared_scope_is_refused(tmp_path: Path) -> None:
     with open_house(tmp_path, EVERYONE) as house:
         async with house.director() as director:
             with pytest.raises(BudgetRefused):
-                await director.parts.store.ledger.reserve(
-                    (conversation_scope("never opened"),), Amount(1), lease=10.0
-                )
+                await director.parts.store.ledger.reserve((conversation_scope("never opened"),), Amount(1), lease=10.0)

@@ -109,7 +109,9 @@ async def test_unplugged_the_gate_would_leak(tmp_path: Path, monkeypatch: pytest
 async def test_a_cloud_alias_behind_a_local_server_is_not_local(tmp_path: Path) -> None:
     with open_house(tmp_path, {"local": script("local")}) as house:
         text = house.config.read_text().replace("ministral-3b", "gpt-oss:120b-cloud")
-        house.config.write_text(text.replace('"nemotron-12b"', '"glm:cloud"').replace('"qwen3-coder-30b-a3b"', '"k-cloud"'))
+        house.config.write_text(
+            text.replace('"nemotron-12b"', '"glm:cloud"').replace('"qwen3-coder-30b-a3b"', '"k-cloud"')
+        )
         async with house.director() as director:
             assert not any(c.local for c in director.parts.fleet)
             with pytest.raises(NoCandidate):
