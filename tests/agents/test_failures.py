@@ -81,6 +81,16 @@ CASES: list[tuple[str, Wire, int, dict[str, str], Any, Failure, float | None, bo
         False,
     ),
     (
+        "groq minute in words, day spent by the header",
+        GROQ,
+        429,
+        {"retry-after": "2", "x-ratelimit-remaining-requests": "0"},
+        openai_error(f"Rate limit reached {AT_GROQ} requests per minute (RPM): Limit 30, Used 30, Requested 1."),
+        F.MINUTE_QUOTA,
+        2.0,
+        False,
+    ),
+    (
         "groq too large",
         GROQ,
         413,
