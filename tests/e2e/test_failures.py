@@ -1,4 +1,4 @@
-"""Each failure class of each provider, from real bodies over HTTP: the right class, the right next candidate (I4, I7)."""
+"""Each failure class of each provider, from real bodies over HTTP: the right class, the right next candidate."""
 
 from __future__ import annotations
 

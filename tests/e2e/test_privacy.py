@@ -23,6 +23,10 @@ def leaks(house: House) -> list[str]:
     return [n for n in CLOUD if n in house.servers and CANARY.encode() in house.bytes_at(n).lower()]
 
 
+def kept_below(folder: Path) -> bytes:
+    return b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "config.toml")
+
+
 PRIVATE_TASKS = {
     "label": Task(f"Tell me about {CANARY}", sensitivity=Sensitivity.PRIVATE),
     "label as text": Task(f"Tell me about {CANARY}", sensitivity="private"),
@@ -90,8 +94,7 @@ async def test_nothing_private_is_kept_in_the_provenance_or_the_log(tmp_path: Pa
             assert CANARY not in repr(record)
             assert CANARY not in repr(reply)
             assert CANARY not in repr(Task(CANARY))
-    kept = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != "config.toml")
-    assert CANARY.encode() not in kept, "a task without a named session leaves its text on disk"
+    assert CANARY.encode() not in kept_below(tmp_path), "a task without a named session leaves its text on disk"
 
 
 async def test_unplugged_the_gate_would_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
