@@ -331,6 +331,19 @@ def test_latency_and_pace_are_waited_for(play: Play, sdk: Any):
     assert time.monotonic() - before >= 0.15 + (len(chunks) - 2) / 100
 
 
+def test_an_answer_does_not_wait_for_the_clients_acknowledgement(play: Play):
+    import httpx
+
+    server = play("groq")
+    with httpx.Client(headers={"authorization": "Bearer k"}) as client:
+        took: list[float] = []
+        for _ in range(20):
+            before = time.monotonic()
+            client.post(f"{server.base_url}/chat/completions", json=ASK)
+            took.append(time.monotonic() - before)
+    assert sorted(took)[5] < 0.03
+
+
 def test_starts_fast_binds_loopback_only_and_leaves_no_thread():
     import socket
     import threading

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 KINDS = {"local": "openai_compatible"}  # plays -> the kind of the adapter, where they differ
 NOWHERE = "http://127.0.0.1:9/v1"  # stands for the server while only candidates are listed
+# As `python -m understudy.rehearsal.claude`, but of this very package: the CLI's environment has no PYTHONPATH.
+CLAUDE = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from understudy.rehearsal.claude import main; sys.exit(main())"
+)
 # Ratings of the local models, for which no catalogue exists: (quality, speed), 0 to 100, priors.
 LOCAL_RATINGS = {"nemotron-12b": (52, 55), "ministral-3b": (38, 75), "qwen3-coder-30b-a3b": (60, 60)}
 
@@ -160,7 +164,7 @@ def _stand_in(provider: Provider, base_url: str | None) -> Provider:
     }
     if provider.plays == "claude_code":
         scripted = ("--rehearsal-script", str(provider.script.expanduser().resolve())) if provider.script else ()
-        changes["command"] = (sys.executable, "-m", "understudy.rehearsal.claude", *scripted)
+        changes["command"] = (sys.executable, "-c", CLAUDE, str(Path(__file__).parents[3]), *scripted)
         changes["accounts"] = provider.accounts
     else:
         changes["base_url"] = base_url
