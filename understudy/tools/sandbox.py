@@ -114,6 +114,7 @@ def _job(code: str, tests: str | None, limits: SandboxLimits, folder: str) -> di
         "processes": limits.processes,
         "output": limits.output_chars,
         "hide_files": limits.hide_files,
+        "namespaces": True,  # where the kernel grants them; tests run without, too
     }
 
 

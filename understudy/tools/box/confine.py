@@ -41,13 +41,13 @@ class Separation:
         return self.namespaces and (self.uid is not None or os.getuid() != 0)
 
 
-def separate(folder: str, needed: list[str]) -> Separation:
-    """Give the next child namespaces of its own where the kernel lets us. Never raises: less is granted then."""
+def separate(folder: str, needed: list[str], *, wanted: bool) -> Separation:
+    """Give the next child namespaces of its own where the kernel lets us. Never raises: less is then. wanted: ask at all."""
     root = os.geteuid() == 0
     uid, gid = os.getuid(), os.getgid()
     libc = _libc()
-    namespaces = libc.unshare(_SEPARATE) == 0
-    if not namespaces and libc.unshare(_NEWUSER | _SEPARATE) == 0:
+    namespaces = wanted and libc.unshare(_SEPARATE) == 0
+    if wanted and not namespaces and libc.unshare(_NEWUSER | _SEPARATE) == 0:
         namespaces, root = True, False
         try:
             _write("/proc/self/setgroups", "deny")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -65,7 +66,7 @@ def _watch(job: dict[str, Any]) -> dict[str, Any]:
         importlib.import_module(f"understudy.tools.box.{name}")
     from understudy.tools.box import confine
 
-    separation = confine.separate(job["folder"], job["readable"])
+    separation = confine.separate(job["folder"], job["readable"], wanted=job["namespaces"])
     out, err, report, status = (os.pipe() for _ in range(4))
     mine = os.getpid()
     first = os.fork()
@@ -256,7 +257,7 @@ class _Watch:
     def _excess(self) -> str:
         if time.monotonic() - self.began > self.job["seconds"]:
             return "seconds"
-        if _resident(self.child) > self.job["memory"]:
+        if _resident(self.child, self.job["memory"]) > self.job["memory"]:
             return "memory"
         if _disk(self.job["folder"]) > self.job["disk"]:
             return "disk"
@@ -289,8 +290,8 @@ class _Watch:
         }
 
 
-def _resident(first: int) -> int:
-    """Bytes in memory of a process and all its descendants (shared pages count for each)."""
+def _resident(first: int, most: int) -> int:
+    """Bytes in memory of a process and all its descendants; pages they share count once if that is near the limit."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -300,16 +301,29 @@ def _resident(first: int) -> int:
             except (OSError, ValueError, IndexError):
                 continue
             children.setdefault(parent, []).append(int(name))
-    total, todo = 0, [first]
+    family, todo = [], [first]
     while todo:
-        pid = todo.pop()
-        todo += children.get(pid, [])
-        try:
-            with open(f"/proc/{pid}/statm", "rb") as file:
-                total += int(file.read().split()[1]) * 4096
-        except (OSError, ValueError, IndexError):
-            continue
-    return total
+        family.append(todo.pop())
+        todo += children.get(family[-1], [])
+    total = sum(_pages(pid) for pid in family) * resource.getpagesize()
+    return total if total <= most else sum(_share(pid) for pid in family)
+
+
+def _pages(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _share(pid: int) -> int:
+    """Its proportional share of what it has in memory, which is dear to ask for; all of it where that is not told."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            return next(int(line.split()[1]) << 10 for line in file if line.startswith(b"Pss:"))
+    except (OSError, ValueError, StopIteration):
+        return _pages(pid) * resource.getpagesize()
 
 
 def _disk(folder: str) -> int:
