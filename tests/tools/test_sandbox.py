@@ -1,5 +1,5 @@
 """Code that means harm, in the real sandbox. Each test fails when the protection it is named for is taken out."""
-# ruff: noqa: ASYNC110, ASYNC220, ASYNC240, S103
+# ruff: noqa: ASYNC110, ASYNC220, ASYNC240
 
 from __future__ import annotations
 

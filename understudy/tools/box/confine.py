@@ -42,7 +42,7 @@ class Separation:
 
 
 def separate(folder: str, needed: list[str], *, wanted: bool) -> Separation:
-    """Give the next child namespaces of its own where the kernel lets us. Never raises: less is then. wanted: ask at all."""
+    """Give the next child namespaces of its own where the kernel lets us. Never raises."""
     root = os.geteuid() == 0
     uid, gid = os.getuid(), os.getgid()
     libc = _libc()

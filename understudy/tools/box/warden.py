@@ -144,13 +144,13 @@ def _confined(job: dict[str, Any], separation: Any, pipes: tuple[int, int, int],
             confine.become_nobody(separation.uid)
         if os.getppid() != parent:
             os._exit(70)  # it died before it could be told to take us with it
-        # Three of the namespace's processes are ours: the warden (it is counted where it has moved), init, this one.
+        # Init is counted too, and the warden where it has the same identity in the same user namespace.
         confine.limit(
             seconds=job["cpu_seconds"],
             memory=job["memory"],
             file_bytes=job["file_bytes"],
             files=job["files"],
-            processes=None if processes is None else processes + 2,
+            processes=None if processes is None else processes + (2 if separation.uid is None else 1),
         )
         if landlock.version() or job["hide_files"]:
             landlock.restrict(readable=job["readable"], devices=job["devices"], writable=[job["folder"]])
@@ -301,7 +301,8 @@ def _resident(first: int, most: int) -> int:
             except (OSError, ValueError, IndexError):
                 continue
             children.setdefault(parent, []).append(int(name))
-    family, todo = [], [first]
+    family: list[int] = []
+    todo = [first]
     while todo:
         family.append(todo.pop())
         todo += children.get(family[-1], [])
