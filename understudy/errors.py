@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from understudy.types import Attempt, Check, Failure
+    from understudy.types import Attempt, Check, Failure, Usage
 
 
 class UnderstudyError(Exception):
@@ -108,6 +108,7 @@ class CallFailed(UnderstudyError):
     """One call failed. `retry_after`: seconds until the provider says it may work again, when it says so.
 
     `charged` is False only when it is certain that the provider counted nothing (refused before processing).
+    `usage`: what the provider says it counted, where a failed call still tells (a refusal, an empty answer).
     """
 
     def __init__(
@@ -119,12 +120,14 @@ class CallFailed(UnderstudyError):
         retry_after: float | None = None,
         status: int | None = None,
         charged: bool = True,
+        usage: Usage | None = None,
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.failure = failure
         self.retry_after = retry_after
         self.status = status
         self.charged = charged
+        self.usage = usage
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "failure": str(self.failure), "retry_after": self.retry_after}

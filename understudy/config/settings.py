@@ -79,7 +79,7 @@ class Provider(_Strict):
 class DirectorSettings(_Strict):
     """The frontier model and its hard budget. Tokens are input + output, cached ones too."""
 
-    candidate: str | None = None
+    candidate: str = "claude_code/opus"  # provider/model or kind/model; not in the fleet: there is no director
     tokens_per_conversation: int = Field(default=2000, ge=0)
     tokens_per_day: int = Field(default=100_000, ge=0)
     digest_chars: int = Field(default=600, ge=100)  # what it may see of a task or of an answer

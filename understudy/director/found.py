@@ -17,9 +17,12 @@ def find_settings(path: str | Path | None = None, *, rehearsal: bool = False) ->
     settings, file = load(path)
     notes: tuple[str, ...] = ()
     if not settings.providers:
-        from understudy.config.discover import discover
+        import os
+        import shutil
 
-        table, notes = discover()
+        from understudy.config.discover import discover, listens
+
+        table, notes = discover(os.environ, shutil.which, listens)
         if table.get("providers"):
             kept = settings.model_dump(exclude_unset=True, exclude={"providers"})
             settings = parse({**table, **kept}, "what was found on this machine")

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from understudy.errors import BudgetRefused, CallFailed, PrivacyRefused
+from understudy.errors import BudgetRefused, CallFailed, ConfigError, PrivacyRefused
 from understudy.fleet.guards import list_price
 from understudy.fleet.reactions import LONGEST_REST, REACTIONS
 from understudy.types import (
@@ -39,9 +39,9 @@ SHARE_OF_TIME = 0.6  # of what is left, for a call that has others behind it
 class Rests(Protocol):
     """Which domains cannot run now; the store keeps it for all processes."""
 
-    async def rest(self, domain: str, until: float, failure: str) -> None: ...
+    async def rest(self, domain: str, until: float, failure: Failure) -> None: ...
 
-    async def resting(self, now: float) -> Mapping[str, tuple[float, str]]: ...
+    async def resting(self, now: float) -> Mapping[str, tuple[float, Failure]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Dispatcher:
         now = self.clock.now()
         if now >= errand.deadline:
             return "the deadline has passed"
-        until, failure = (await self.rests.resting(now)).get(candidate.domain, (0.0, ""))
+        until, failure = (await self.rests.resting(now)).get(candidate.domain, (0.0, Failure.OVERLOAD))
         wait = until - now
         if wait <= 0:
             return ""
@@ -174,11 +174,15 @@ class Dispatcher:
             return None, None, 0.0
         except TimeoutError:
             failure = CallFailed(Failure.TRANSPORT, f"{candidate.name} did not answer in {call.timeout:.0f} s.")
+        except ConfigError as error:  # its key went away, its model file was moved
+            failure = CallFailed(Failure.UNAVAILABLE, error.message, remedy=error.remedy, charged=False)
         except CallFailed as error:
             failure = error
         seconds = self.clock.now() - started
         error = f"{failure.failure}: {failure.message}"
-        walk.attempts.append(attempt(candidate, call, str(failure.failure), error, seconds=seconds))
+        walk.attempts.append(
+            attempt(candidate, call, str(failure.failure), error, seconds=seconds, usage=failure.usage)
+        )
         return None, failure, seconds
 
     async def remember(self, candidate: Candidate, failure: CallFailed) -> float | None:
@@ -187,7 +191,7 @@ class Dispatcher:
         if seconds is None or failure.failure not in (Failure.MINUTE_QUOTA, Failure.DAY_QUOTA, Failure.OVERLOAD):
             return None
         seconds = min(max(seconds, 0.0), LONGEST_REST)
-        await self.rests.rest(candidate.domain, self.clock.now() + seconds, str(failure.failure))
+        await self.rests.rest(candidate.domain, self.clock.now() + seconds, failure.failure)
         return seconds
 
 
@@ -220,10 +224,17 @@ def _with_reason(prompt: str, wrong: Check) -> str:
 
 
 def attempt(
-    candidate: Candidate, call: Call, outcome: str, error: str | None, *, seconds: float, answer: Answer | None = None
+    candidate: Candidate,
+    call: Call,
+    outcome: str,
+    error: str | None,
+    *,
+    seconds: float,
+    answer: Answer | None = None,
+    usage: Usage | None = None,
 ) -> Attempt:
     """The record of one call: what it used, what it cost, what it would cost at list price."""
-    usage = answer.usage if answer else Usage()
+    usage = answer.usage if answer else usage or Usage()
     stated = answer.cost_usd if answer else None
     listed = list_price(candidate, usage.input_tokens, usage.output_tokens) / 1e6 if stated is None else stated
     return Attempt(

@@ -1,0 +1,124 @@
+"""From a provider's table in the configuration to its candidates: models times accounts."""
+
+from __future__ import annotations
+
+from understudy.agents.catalogue import Entry, entry, list_price
+from understudy.config.locality import is_local
+from understudy.config.secrets import Secret, read_key
+from understudy.config.settings import PAID_KINDS, Account, Model, Provider, Settings
+from understudy.errors import CallFailed, ConfigError
+from understudy.types import Candidate, Failure
+
+PLAIN_CONTEXT = 8192  # tokens, where nobody knows better: what small servers are started with
+PLAIN_OUTPUT = 4096
+
+
+def accounts_of(provider: Provider, sources: tuple[str, ...] = ()) -> tuple[Account, ...]:
+    """The configured accounts, else one that reads the kind's usual environment variables."""
+    return provider.accounts or (Account(name="default", keys=sources),)
+
+
+def key_of(account: Account, sources: tuple[str, ...] = ()) -> Secret | None:
+    """The first key of the account that can be read; None for an account without keys.
+
+    Raises ConfigError, which names the sources and never a value.
+    """
+    keys = account.keys or sources
+    refused: list[ConfigError] = []
+    for source in keys:
+        try:
+            return read_key(source)
+        except ConfigError as error:
+            refused.append(error)
+    if not refused:
+        return None
+    if len(refused) == 1:
+        raise refused[0]
+    raise ConfigError(
+        f"There is no key at {', '.join(keys)}.", remedy=" Or: ".join(e.remedy for e in refused if e.remedy)
+    )
+
+
+def account_named(provider: Provider, name: str, sources: tuple[str, ...]) -> Account:
+    for account in accounts_of(provider, sources):
+        if account.name == name:
+            return account
+    raise ConfigError(f"There is no account called {name}.", remedy="Name it under accounts.")
+
+
+def with_keys(name: str, provider: Provider, sources: tuple[str, ...]) -> tuple[Account, ...]:
+    """The accounts whose key can be read. Raises CallFailed(UNAVAILABLE) with the remedy when there is none."""
+    usable: list[Account] = []
+    missing: list[ConfigError] = []
+    for account in accounts_of(provider, sources):
+        try:
+            key_of(account, sources)
+            usable.append(account)
+        except ConfigError as error:
+            missing.append(error)
+    if not usable:
+        raise CallFailed(Failure.UNAVAILABLE, f"{name}: {missing[0].message}", remedy=missing[0].remedy, charged=False)
+    return tuple(usable)
+
+
+def build(
+    name: str, provider: Provider, settings: Settings, accounts: tuple[Account, ...], models: tuple[Model, ...]
+) -> tuple[Candidate, ...]:
+    """Every model at every account, in the order of the configuration."""
+    return tuple(_candidate(name, provider, settings, account, model) for model in models for account in accounts)
+
+
+def _candidate(name: str, provider: Provider, settings: Settings, account: Account, model: Model) -> Candidate:
+    known = entry(provider.kind, model.id)
+    local = is_local(provider, model.id, settings.local_hosts)
+    prices = _prices(provider.kind, model, known, local)
+    context = _first(model.context, known and known.context, PLAIN_CONTEXT)
+    capabilities = model.capabilities if model.capabilities is not None else (known.capabilities if known else ())
+    return Candidate(
+        provider=name,
+        kind=provider.kind,
+        account=account.name,
+        model=_wire_name(provider.kind, model.id, known),
+        local=local,
+        free=_free(provider, model, known, local),
+        context=context,
+        output_cap=min(_first(model.output_cap, known and known.output_cap, PLAIN_OUTPUT), context),
+        tokens_per_minute=model.tokens_per_minute or (known.tokens_per_minute if known else None),
+        capabilities=frozenset(capabilities),
+        quality=_first(model.quality, known and known.quality, 50),
+        speed=_first(model.speed, known and known.speed, 50),
+        input_price=round(prices[0] * 1_000_000),
+        output_price=round(prices[1] * 1_000_000),
+    )
+
+
+def _wire_name(kind: str, id_: str, known: Entry | None) -> str:
+    """Groq and Gemini have one name for a model, which its short name stands for; hosts of open models differ."""
+    return known.model if known and kind != "openai_compatible" else id_
+
+
+def _free(provider: Provider, model: Model, known: Entry | None, local: bool) -> bool:
+    for said in (model.free, provider.free):
+        if said is not None:
+            return said
+    if provider.kind in PAID_KINDS:
+        return False
+    if provider.kind == "openai_compatible":
+        return local
+    return known.free if known else True
+
+
+def _prices(kind: str, model: Model, known: Entry | None, local: bool) -> tuple[float, float]:
+    """USD per million tokens. A local model has no list price."""
+    found = (known.input_usd, known.output_usd) if known and not local else None
+    if found is None and not local and (model.input_usd is None or model.output_usd is None):
+        found = list_price(kind, model.id)
+    said = found or (0.0, 0.0)
+    return (
+        said[0] if model.input_usd is None else model.input_usd,
+        said[1] if model.output_usd is None else model.output_usd,
+    )
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)

@@ -1,0 +1,165 @@
+"""The guard around every single request on the wire. Nothing is ever left unsettled, on cancellation neither."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from pydantic_ai import RunContext
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage
+
+from understudy.agents.conversation import bound_of_request
+from understudy.agents.failures import failed
+from understudy.types import Candidate, Guard, Hold, Usage
+
+T = TypeVar("T")
+COUNT_SECONDS = 5.0  # how long the exact count of tokens may take before the bound must do
+
+
+class Guarded(WrapperModel):
+    """Reserves before, settles after, caps max_tokens, forbids retries. `used` sums what its requests used."""
+
+    def __init__(
+        self,
+        wrapped: Model,
+        guard: Guard,
+        candidate: Candidate,
+        output_cap: int,
+        *,
+        count_exactly: bool = False,
+    ) -> None:
+        super().__init__(wrapped)
+        self.guard = guard
+        self.candidate = candidate
+        self.output_cap = output_cap
+        self.count_exactly = count_exactly
+        self.used = Usage()
+        self.sent = 0  # requests that were handed to the network
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        capped = self._capped(model_settings)
+        hold = await self._reserve(messages, capped, model_request_parameters)
+        self.sent += 1
+        try:
+            response = await self.wrapped.request(messages, capped, model_request_parameters)
+        except BaseException as error:
+            await self._settle_failure(hold, error)
+            raise
+        await self._settle(hold, usage_of(response))
+        return response
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        capped = self._capped(model_settings)
+        hold = await self._reserve(messages, capped, model_request_parameters)
+        self.sent += 1
+        stream: StreamedResponse | None = None
+        try:
+            async with self.wrapped.request_stream(messages, capped, model_request_parameters, run_context) as stream:
+                yield stream
+        except BaseException as error:
+            if stream is None:
+                await self._settle_failure(hold, error)
+            else:  # it had begun: tokens flowed
+                await self._settle(hold, None)
+            raise
+        response = stream.get()
+        await self._settle(hold, usage_of(response) if response.state == "complete" else None)
+
+    def _capped(self, settings: ModelSettings | None) -> ModelSettings:
+        capped = ModelSettings(**(settings or {}))
+        capped["max_tokens"] = min(capped.get("max_tokens") or self.output_cap, self.output_cap)
+        capped["max_retries"] = 0  # the chain of candidates is the only retry owner
+        return capped
+
+    async def _reserve(
+        self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
+    ) -> Hold | None:
+        bound = bound_of_request(messages, parameters)
+        if self.count_exactly:
+            bound = min(bound, await self._counted(messages, settings, parameters) or bound)
+        return await self._before(bound, settings.get("max_tokens", self.output_cap))
+
+    async def _before(self, input_tokens: int, output_cap: int) -> Hold | None:
+        """A cancellation while the guard is writing must not lose the reservation it is about to make."""
+        asked = asyncio.ensure_future(self.guard.before(input_tokens, output_cap))
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            await _to_the_end(_swallow(asked))
+            if not asked.cancelled() and asked.exception() is None:
+                await _to_the_end(self.guard.unsent(asked.result()))
+            raise
+
+    async def _counted(
+        self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
+    ) -> int | None:
+        """The provider's own count, which costs no tokens. It carries the text, so the guard is asked for it too."""
+        hold = await self._before(0, 0)
+        try:
+            async with asyncio.timeout(COUNT_SECONDS):
+                counted = await self.wrapped.count_tokens(messages, settings, parameters)
+        except Exception:  # noqa: BLE001  any failure here only means that the bound is used
+            return None
+        finally:
+            await _to_the_end(self.guard.unsent(hold))
+        # The provider calls its count an estimate: one part in fifty on top.
+        return counted.input_tokens + counted.input_tokens // 50 + 8 if counted.input_tokens else None
+
+    async def _settle_failure(self, hold: Hold | None, error: BaseException) -> None:
+        if isinstance(error, Exception) and not failed(error, self.candidate).charged:
+            await _to_the_end(self.guard.unsent(hold))
+        else:
+            await self._settle(hold, None)
+
+    async def _settle(self, hold: Hold | None, usage: Usage | None) -> None:
+        self.used = self.used + (usage or Usage(measured=False))
+        await _to_the_end(self.guard.after(hold, usage))
+
+
+def usage_of(response: ModelResponse) -> Usage | None:
+    """What the server measured, or None. A reply that failed (Groq's tool_use_failed) reports zeros: not measured."""
+    said: RequestUsage = response.usage
+    if said.unmeasured_requests or said.input_tokens <= 0:
+        return None
+    return Usage(said.input_tokens, said.output_tokens)
+
+
+async def _swallow(task: asyncio.Future[T]) -> None:
+    await asyncio.wait([task])
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` to its end whatever happens to the waiting task; a cancellation is raised afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            if task.cancelled():
+                raise
+            cancelled = error
+        except BaseException:  # noqa: BLE001  the task's own error is raised by result() below
+            break
+    if cancelled is not None:
+        task.exception() if not task.cancelled() else None
+        raise cancelled
+    return task.result()

@@ -1,0 +1,37 @@
+"""The Anthropic API: costs money, so it is on only where the user's configuration names it."""
+
+from __future__ import annotations
+
+from understudy.agents.candidates import account_named, build, key_of, with_keys
+from understudy.agents.catalogue import entries
+from understudy.agents.wire import Wire, client_for, rooted
+from understudy.agents.worker import ModelWorker, Traits
+from understudy.config.settings import Model, Provider, Settings
+from understudy.types import Candidate, Worker
+
+KEYS = ("env:ANTHROPIC_API_KEY",)
+ADDRESS = "https://api.anthropic.com"
+
+
+async def candidates(name: str, provider: Provider, settings: Settings) -> tuple[Candidate, ...]:
+    """Raises CallFailed(UNAVAILABLE) when no account has a key."""
+    models = provider.models or tuple(Model(id=known.model) for known in entries("anthropic"))
+    return build(name, provider, settings, with_keys(name, provider, KEYS), models)
+
+
+def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
+    """Raises ConfigError when the account's key cannot be read."""
+    key = key_of(account_named(provider, candidate.account, KEYS), KEYS)
+    base_url = rooted(provider.base_url or ADDRESS, "/v1/messages", "/v1")
+
+    def connect() -> Wire:
+        from anthropic import AsyncAnthropic
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        client = client_for(base_url, settings.local_hosts)
+        sdk = AsyncAnthropic(api_key=key.reveal() if key else "", base_url=base_url, max_retries=0, http_client=client)
+        model = AnthropicModel(candidate.model, provider=AnthropicProvider(anthropic_client=sdk))
+        return Wire(model, client, lambda: sdk.models.retrieve(candidate.model))
+
+    return ModelWorker(candidate, connect, Traits(counts_exactly=True))

@@ -1,0 +1,36 @@
+"""Gemini's developer API, through google-genai. Its search ("grounding") needs no tool of ours."""
+
+from __future__ import annotations
+
+from understudy.agents.candidates import account_named, build, key_of, with_keys
+from understudy.agents.catalogue import entries
+from understudy.agents.wire import Wire, client_for, rooted
+from understudy.agents.worker import ModelWorker, Traits
+from understudy.config.settings import Model, Provider, Settings
+from understudy.types import Candidate, Worker
+
+KEYS = ("env:GEMINI_API_KEY", "env:GOOGLE_API_KEY")
+ADDRESS = "https://generativelanguage.googleapis.com"
+
+
+async def candidates(name: str, provider: Provider, settings: Settings) -> tuple[Candidate, ...]:
+    """Raises CallFailed(UNAVAILABLE) when no account has a key."""
+    models = provider.models or tuple(Model(id=known.model) for known in entries("gemini"))
+    return build(name, provider, settings, with_keys(name, provider, KEYS), models)
+
+
+def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
+    """Raises ConfigError when the account's key cannot be read."""
+    key = key_of(account_named(provider, candidate.account, KEYS), KEYS)
+    base_url = rooted(provider.base_url or ADDRESS, "/v1beta", "/v1alpha", "/v1")
+
+    def connect() -> Wire:
+        from pydantic_ai.models.google import GoogleModel
+        from pydantic_ai.providers.google import GoogleProvider
+
+        client = client_for(base_url, settings.local_hosts)
+        link = GoogleProvider(api_key=key.reveal() if key else "", base_url=base_url, http_client=client)
+        model = GoogleModel(candidate.model, provider=link)
+        return Wire(model, client, lambda: link.client.aio.models.get(model=candidate.model))
+
+    return ModelWorker(candidate, connect, Traits(json_mode=True))

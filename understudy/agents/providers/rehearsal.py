@@ -1,0 +1,191 @@
+"""The simulated fleet as candidates: the real adapter of the kind it plays, pointed at a server on this machine."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from understudy.config.settings import Account, Model, Provider, Settings
+from understudy.types import Answer, Call, Candidate, Guard, Worker
+
+if TYPE_CHECKING:
+    from understudy.rehearsal.script import Script, ScriptedModel
+    from understudy.rehearsal.server import Server
+
+KINDS = {"local": "openai_compatible"}  # plays -> the kind of the adapter, where they differ
+NOWHERE = "http://127.0.0.1:9/v1"  # stands for the server while only candidates are listed
+# Ratings of the local models, for which no catalogue exists: (quality, speed), 0 to 100, priors.
+LOCAL_RATINGS = {"nemotron-12b": (52, 55), "ministral-3b": (38, 75), "qwen3-coder-30b-a3b": (60, 60)}
+
+
+async def candidates(name: str, provider: Provider, settings: Settings) -> tuple[Candidate, ...]:
+    """The candidates the played kind would offer, marked simulated and free. Raises ConfigError for a broken script."""
+    stand_in = _stand_in(provider, NOWHERE)
+    found = await _adapter(stand_in.kind).candidates(name, stand_in, settings)
+    return tuple(replace(c, local=provider.plays == "local", simulated=True, free=True) for c in found)
+
+
+def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
+    """A worker of the real adapter; its server is started with the first one of this provider and stopped with the last.
+
+    Raises ConfigError for a broken script.
+    """
+    if provider.plays == "claude_code":
+        stand_in = _stand_in(provider, None)
+        return _adapter(stand_in.kind).worker(candidate, stand_in, settings)
+    server, leave = _running.enter(candidate.provider, provider)
+    try:
+        stand_in = _stand_in(provider, server.base_url)
+        return Rehearsing(candidate, _adapter(stand_in.kind).worker(candidate, stand_in, settings), leave)
+    except BaseException:
+        leave()
+        raise
+
+
+@dataclass
+class Rehearsing:
+    """The real worker, and the server it needs."""
+
+    candidate: Candidate
+    inner: Worker
+    leave: Callable[[], None]
+
+    async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
+        return await self.inner.work(call, guard, progress)
+
+    def bound(self, call: Call) -> int:
+        return self.inner.bound(call)
+
+    async def check(self) -> str:
+        return f"{await self.inner.check()} (simulated)"
+
+    async def close(self) -> None:
+        try:
+            await self.inner.close()
+        finally:
+            self.leave()
+
+
+class _Running:
+    """The servers of this process, one for each provider's table; the kernel has only one of each port anyway."""
+
+    def __init__(self) -> None:
+        self._servers: dict[tuple[str, Provider], tuple[Server, set[object]]] = {}
+        self._lock = threading.Lock()
+
+    def enter(self, name: str, provider: Provider) -> tuple[Server, Callable[[], None]]:
+        """The running server, and what to call once when it is no longer needed."""
+        from understudy.rehearsal.server import Server
+
+        with self._lock:
+            server, guests = self._servers.get((name, provider)) or (Server(provider.plays, _script(provider)), set())
+            if not guests:
+                server.start()
+                self._servers[name, provider] = server, guests
+            guest = object()
+            guests.add(guest)
+        return server, lambda: self._leave((name, provider), guest)
+
+    def _leave(self, place: tuple[str, Provider], guest: object) -> None:
+        with self._lock:
+            server, guests = self._servers.get(place, (None, set[object]()))
+            guests.discard(guest)
+            if server is not None and not guests:
+                self._servers.pop(place, None)
+                server.stop()
+
+
+_running = _Running()  # workers are made one by one and share a server: somebody has to know it
+
+
+class _Keys:
+    """The keys the servers accept, as files of this process alone: adapters read keys from sources only."""
+
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._lock = threading.Lock()
+
+    def source(self, account: str, key: str) -> str:
+        """file:PATH of a file that only this user can read and that goes with the process."""
+        with self._lock:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="understudy-rehearsal-")
+            path = Path(self._folder.name) / f"{account.encode().hex()}-{key.encode().hex()[:24]}"
+            if not path.exists():
+                path.touch(mode=0o600)
+                path.write_text(key, encoding="utf-8")
+        return f"file:{path}"
+
+
+_keys = _Keys()
+
+
+def _script(provider: Provider) -> Script:
+    """The scripted fleet, else the default one with a key for each configured account."""
+    from understudy.rehearsal.fleet import default_script
+    from understudy.rehearsal.script import load_script
+
+    if provider.script is not None:
+        return load_script(provider.script)
+    return default_script(provider.plays, {a.name: (f"rehearsal-key-{a.name}",) for a in provider.accounts} or None)
+
+
+def _stand_in(provider: Provider, base_url: str | None) -> Provider:
+    """The table the real adapter is given: its own kind, the server's address, keys, and models as scripted."""
+    script = _script(provider)
+    changes: dict[str, Any] = {
+        "kind": KINDS.get(provider.plays, provider.plays),
+        "plays": "local",
+        "script": None,
+        "local": None,
+        "models": _models(provider, script),
+        "accounts": _accounts(provider, script),
+    }
+    if provider.plays == "claude_code":
+        scripted = ("--rehearsal-script", str(provider.script.expanduser().resolve())) if provider.script else ()
+        changes["command"] = (sys.executable, "-m", "understudy.rehearsal.claude", *scripted)
+        changes["accounts"] = provider.accounts
+    else:
+        changes["base_url"] = base_url
+    return provider.model_copy(update=changes)
+
+
+def _accounts(provider: Provider, script: Script) -> tuple[Account, ...]:
+    """An account for each configured one, with the script's key of that name; the script's first where it has none."""
+    known = {name: keys[0] for name, keys in (script.accounts or {}).items() if keys}
+    if not known:
+        return provider.accounts or (Account(name="default"),)
+    wanted = [a.name for a in provider.accounts] or list(known)
+    first = next(iter(known.values()))
+    return tuple(Account(name=name, keys=(_keys.source(name, known.get(name, first)),)) for name in wanted)
+
+
+def _models(provider: Provider, script: Script) -> tuple[Model, ...]:
+    """The configured models, else all of the script, with what the script says of them."""
+    return tuple(_model(m, script, provider.plays) for m in provider.models or _ids(script))
+
+
+def _ids(script: Script) -> tuple[Model, ...]:
+    return tuple(Model(id=m.id) for m in script.models)
+
+
+def _model(model: Model, script: Script, plays: str) -> Model:
+    scripted: ScriptedModel | None = script.model(model.id)
+    if scripted is None:
+        return model
+    known: dict[str, Any] = {"context": scripted.context, "output_cap": scripted.output_cap}
+    known["tokens_per_minute"] = scripted.limits.tpm or None
+    if plays == "local":
+        quality, speed = LOCAL_RATINGS.get(scripted.id, (45, 60))
+        known |= {"quality": quality, "speed": speed, "capabilities": ("tools", "json")}
+    return model.model_copy(update={k: v for k, v in known.items() if getattr(model, k) is None})
+
+
+def _adapter(kind: str) -> Any:
+    return import_module(f"understudy.agents.providers.{kind}")

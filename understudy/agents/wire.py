@@ -1,0 +1,107 @@
+"""A model of pydantic-ai with the HTTP client under it, which we own, watch and close."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from understudy.config.locality import is_local_host
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+    from pydantic_ai.models import Model
+
+CONNECT_SECONDS = 5.0
+POOL = 200  # connections; more concurrent calls than this wait
+_LOGGERS = ("openai", "groq", "anthropic", "google_genai", "google.genai", "httpx", "httpcore", "httpx2", "httpcore2")
+_observed: ContextVar[MutableMapping[str, str] | None] = ContextVar("observed_headers", default=None)
+
+
+@dataclass(slots=True)
+class Wire:
+    """probe asks the server whether key and model are good, without spending a token."""
+
+    model: Model = field(repr=False)
+    client: httpx.AsyncClient | httpx2.AsyncClient = field(repr=False)
+    probe: Callable[[], Awaitable[object]] = field(repr=False)
+
+    async def close(self) -> None:
+        await self.client.aclose()
+
+
+@contextmanager
+def observing() -> Generator[Mapping[str, str]]:
+    """The rate-limit headers of the last reply received within this block, lower-cased; right under concurrency."""
+    seen: dict[str, str] = {}
+    token = _observed.set(seen)
+    try:
+        yield seen
+    finally:
+        _observed.reset(token)
+
+
+def client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx2.AsyncClient:
+    """An httpx2 client. To this machine it uses no proxy of the environment, which would see private text."""
+    import httpx2
+
+    quieten()
+    return httpx2.AsyncClient(
+        timeout=httpx2.Timeout(600.0, connect=CONNECT_SECONDS),
+        limits=httpx2.Limits(max_connections=POOL, max_keepalive_connections=20),
+        trust_env=not _at_home(base_url, local_hosts),
+        follow_redirects=False,
+        event_hooks={"response": [_note]},
+    )
+
+
+def legacy_client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx.AsyncClient:
+    """The same for the Groq SDK, which is written for httpx."""
+    import httpx
+
+    quieten()
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(600.0, connect=CONNECT_SECONDS),
+        limits=httpx.Limits(max_connections=POOL, max_keepalive_connections=20),
+        trust_env=not _at_home(base_url, local_hosts),
+        follow_redirects=False,
+        event_hooks={"response": [_note]},
+    )
+
+
+def quieten() -> None:
+    """The SDKs log whole requests at debug level: prompts have no place in a log."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        if logger.level < logging.WARNING:
+            logger.setLevel(logging.WARNING)
+
+
+def rooted(base_url: str, *suffixes: str) -> str:
+    """`base_url` without a trailing slash and without the first of `suffixes` it ends in."""
+    url = base_url.strip().rstrip("/")
+    for suffix in suffixes:
+        if url.lower().endswith(suffix):
+            return url[: -len(suffix)].rstrip("/")
+    return url
+
+
+def _at_home(base_url: str, local_hosts: tuple[str, ...]) -> bool:
+    return is_local_host(urlsplit(base_url).hostname or "", local_hosts)
+
+
+async def _note(response: Any) -> None:
+    seen = _observed.get()
+    if seen is None:
+        return
+    fresh = {
+        k.lower(): v for k, v in response.headers.items() if "ratelimit" in k.lower() or "retry-after" in k.lower()
+    }
+    if fresh:
+        seen.clear()
+        seen.update(fresh)

@@ -1,0 +1,264 @@
+"""The one Worker for everything that speaks HTTP: a Call becomes messages, a response becomes an Answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from understudy.agents import failures
+from understudy.agents.conversation import bound_of_call, instructions_of, messages_of
+from understudy.agents.wire import Wire
+from understudy.errors import CallFailed, UnderstudyError
+from understudy.types import Answer, Call, Candidate, Guard, Role, Sensitivity, Usage
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.settings import ModelSettings
+
+    from understudy.agents.guarded import Guarded
+
+CHECK_SECONDS = 5.0
+SHORT_ANSWER = 1024  # tokens; below this a reasoning model would think its whole cap away
+NETWORK_TOOLS = frozenset({"fetch", "grounding"})
+# Reasoning a server left in the text: a block at the head, ended or not, or one whose opening the template wrote.
+_THOUGHT = re.compile(
+    r"\A\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|\A(?:(?!<think).)*?\n</think(?:ing)?>[ \t]*\n", re.DOTALL
+)
+# pydantic-ai would split at tags anywhere, also within an answer about such tags, and keep an unended thought.
+NO_TAGS = ("\x00think\x00", "\x00/think\x00")
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """In what a provider differs from the others, as far as a Call can tell."""
+
+    json_mode: bool = False  # its JSON mode can be relied on
+    streams_json: bool = True  # its JSON mode also streams
+    counts_exactly: bool = False  # it has a free endpoint that counts tokens
+    invents_finish: bool = False  # pydantic-ai reports "stop" for a stream that never said so
+    thinking_switch: bool = True  # thinking can be turned down for short answers
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class ModelWorker:
+    """Implements types.Worker. `connect` builds the SDK client and the model, once, at the first use."""
+
+    def __init__(self, candidate: Candidate, connect: Callable[[], Wire], traits: Traits) -> None:
+        self.candidate = candidate
+        self._connect = connect
+        self._traits = traits
+        self._wire: Wire | None = None
+
+    def __repr__(self) -> str:
+        return f"ModelWorker({self.candidate.domain})"
+
+    async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
+        """Answer within call.timeout seconds, or raise CallFailed. Whatever the guard raises passes through."""
+        tools = self._tools(call)
+        from understudy.agents.guarded import Guarded
+
+        model = Guarded(
+            self._connected().model,
+            guard,
+            self.candidate,
+            min(call.output_cap, self.candidate.output_cap),
+            count_exactly=self._traits.counts_exactly and call.role in (Role.DIRECTOR, Role.JUDGE),
+        )
+        limit = asyncio.timeout(call.timeout)
+        failure: CallFailed
+        try:
+            async with limit:
+                return await self._answer(model, call, tools, progress)
+        except UnderstudyError:
+            raise
+        except Exception as error:  # noqa: BLE001  SDKs raise what they like on a reply they do not expect
+            if isinstance(error, TimeoutError) and limit.expired():
+                failure = failures.timed_out(self.candidate, call.timeout, sent=model.sent > 0)
+            else:
+                failure = failures.failed(error, self.candidate)
+        raise failure  # outside the except block: the cause would carry the provider's body along
+
+    def bound(self, call: Call) -> int:
+        """Tokens of input at most, over all requests the call's tools allow."""
+        return bound_of_call(call, self._tools(call))
+
+    async def check(self) -> str:
+        """Ask the server for its models. Raises CallFailed with the remedy."""
+        failure: CallFailed
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._connected().probe()
+            return f"{self.candidate.name} answers"
+        except UnderstudyError:
+            raise
+        except Exception as error:  # noqa: BLE001  as in work
+            failure = failures.failed(error, self.candidate)
+        raise failure
+
+    async def close(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()
+
+    def _connected(self) -> Wire:
+        if self._wire is None:
+            os.environ.setdefault("PYDANTIC_AI_NO_BANNER", "1")  # it would write to the user's terminal
+            self._wire = self._connect()
+        return self._wire
+
+    def _tools(self, call: Call) -> tuple[str, ...]:
+        """The tools this candidate gets. A private call gets none that reaches the network: a URL carries text."""
+        asked = set(call.tools)
+        if call.sensitivity is Sensitivity.PRIVATE:
+            asked -= NETWORK_TOOLS
+        if "grounding" in asked and "grounding" in self.candidate.capabilities:
+            return ("grounding",)  # Gemini takes its own search or function tools, not both
+        if "grounding" in asked and "fetch" not in asked:
+            raise failures.unavailable(self.candidate, "it has no search of its own", "Use a Gemini model.")
+        named = tuple(sorted(asked - {"grounding"}))
+        if named and "tools" not in self.candidate.capabilities:
+            raise failures.unavailable(self.candidate, "it cannot call tools", "Use a model that can.")
+        return named
+
+    async def _answer(
+        self, model: Guarded, call: Call, tools: tuple[str, ...], progress: Callable[[int], None] | None
+    ) -> Answer:
+        if tools and tools != ("grounding",):
+            from understudy.agents.toolwork import answer_with_tools
+
+            text, finish, name, sources = await answer_with_tools(model, call, tools, self._settings(call))
+            if progress is not None:
+                progress(len(text))
+            return self._checked(Answer(text, model.used, finish, name, sources=sources))
+        settings, parameters = self._settings(call), self._parameters(call, tools)
+        messages = model.prepare_messages(messages_of(call), parameters)
+        json_mode = parameters.output_mode == "prompted"
+        if progress is None or (json_mode and not self._traits.streams_json):
+            response = await model.request(messages, settings, parameters)
+        else:
+            response = await self._stream(model, messages, settings, parameters, progress)
+        return self._read(response, model.used)
+
+    async def _stream(
+        self,
+        model: Guarded,
+        messages: list[Any],
+        settings: ModelSettings,
+        parameters: ModelRequestParameters,
+        progress: Callable[[int], None],
+    ) -> ModelResponse:
+        from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPartDelta, ThinkingPartDelta
+
+        chars = 0
+        async with model.request_stream(messages, settings, parameters) as stream:
+            async for event in stream:
+                piece = ""
+                if isinstance(event, PartStartEvent):
+                    piece = getattr(event.part, "content", "")
+                elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta | ThinkingPartDelta):
+                    piece = event.delta.content_delta or ""
+                if isinstance(piece, str) and piece:
+                    chars += len(piece)
+                    progress(chars)
+        response = stream.get()
+        ended = response.finish_reason is not None
+        if self._traits.invents_finish and response.finish_reason == "stop":
+            ended = "finish_reason" in (response.provider_details or {})
+        if response.state != "complete" or not ended:
+            raise failures.cut_off(self.candidate)
+        return response
+
+    def _settings(self, call: Call) -> ModelSettings:
+        from pydantic_ai.settings import ModelSettings
+
+        settings: dict[str, Any] = {"timeout": call.timeout, "max_retries": 0, **self._traits.settings}
+        if call.temperature is not None:
+            settings["temperature"] = call.temperature
+        if self._traits.thinking_switch and call.output_cap < SHORT_ANSWER:
+            settings["thinking"] = False
+        if "logprobs" in self.candidate.capabilities:
+            settings["openai_logprobs"] = True
+        return ModelSettings(**settings)
+
+    def _parameters(self, call: Call, tools: tuple[str, ...]) -> ModelRequestParameters:
+        from pydantic_ai.messages import InstructionPart
+        from pydantic_ai.models import ModelRequestParameters
+        from pydantic_ai.native_tools import WebSearchTool
+
+        text = instructions_of(call)
+        # JSON modes answer with an object: a schema for a list or a number is asked for in words alone.
+        as_object = call.schema is not None and call.schema.get("type", "object") == "object"
+        return ModelRequestParameters(
+            instruction_parts=[InstructionPart(content=text)] if text else None,
+            native_tools=[WebSearchTool()] if tools == ("grounding",) else [],
+            output_mode="prompted" if as_object and self._traits.json_mode and not tools else "text",
+            allow_text_output=True,
+        )
+
+    def _read(self, response: ModelResponse, used: Usage) -> Answer:
+        from pydantic_ai.messages import TextPart, ToolCallPart
+
+        if response.finish_reason == "content_filter":
+            raise failures.content_filtered(self.candidate)
+        if response.finish_reason == "error":
+            raise failures.malformed(self.candidate, "the provider reported a failed generation")
+        if any(isinstance(part, ToolCallPart) for part in response.parts):
+            raise failures.malformed(self.candidate, "it called a tool it was not given")
+        text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+        return self._checked(
+            Answer(
+                text,
+                used,
+                finish=response.finish_reason or "error",
+                model=response.model_name or "",
+                logprob=_mean_logprob(response),
+                sources=_sources(response),
+            )
+        )
+
+    def _checked(self, answer: Answer) -> Answer:
+        text = _THOUGHT.sub("", answer.text).strip()
+        if answer.finish not in ("stop", "length"):
+            raise failures.malformed(self.candidate, "it stopped for a reason that is not an end")
+        if not text and answer.finish == "stop":
+            raise failures.malformed(self.candidate, "the answer is empty")
+        return replace(answer, text=text, model=answer.model or self.candidate.model)
+
+
+def _mean_logprob(response: ModelResponse) -> float | None:
+    tokens = (response.provider_details or {}).get("logprobs")
+    if not isinstance(tokens, list):
+        return None
+    values = [
+        float(token["logprob"])
+        for token in cast("list[dict[str, Any]]", tokens)
+        if isinstance(token.get("logprob"), int | float)
+    ]
+    return sum(values) / len(values) if values else None
+
+
+def _sources(response: ModelResponse) -> tuple[str, ...]:
+    """Addresses a provider's own search used, in their order."""
+    from pydantic_ai.messages import NativeToolReturnPart
+
+    found: dict[str, None] = {}
+    for part in response.parts:
+        if isinstance(part, NativeToolReturnPart):
+            for address in _addresses(part.content):
+                found.setdefault(address)
+    return tuple(found)
+
+
+def _addresses(content: object) -> list[str]:
+    if isinstance(content, dict):
+        table = cast("dict[str, object]", content)
+        own = [v for k, v in table.items() if k in ("uri", "url") and isinstance(v, str)]
+        return own + [a for v in table.values() if isinstance(v, dict | list) for a in _addresses(cast("object", v))]
+    if isinstance(content, list):
+        return [address for item in cast("list[object]", content) for address in _addresses(item)]
+    return []

@@ -1,0 +1,108 @@
+"""E-mail addresses and telephone numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from understudy.classifiers.detectors.scan import Scan
+from understudy.types import Span
+
+_LOCAL = re.compile(r"[\w.+\-'%]{1,64}$")
+_DOMAIN = re.compile(r"(?:[^\W_](?:[\w\-]{0,62}\.)){1,8}[^\W\d_]{2,24}|\[?\d{1,3}(?:\.\d{1,3}){3}\]?")
+# Local parts that stand for nobody, and domains reserved for examples (RFC 2606) or used so by habit.
+_NOBODY = frozenset(
+    "user username you your yourname your.email youremail name me foo bar baz test tests example email mail someone "
+    "somebody nobody noreply no-reply donotreply admin info support contact hello git root localhost abc xyz a b x y"
+    .split()
+)
+_EXAMPLES = ("example.com", "example.org", "example.net", ".example", ".test", ".invalid", "localhost")
+_HABIT = ("domain.com", "email.com", "test.com", "mail.com", "foo.com", "bar.com", "yourdomain.com", "company.com")
+_BOT = ("noreply", "no-reply", "donotreply", "git")
+
+_PHONE_WORDS = (
+    *("phone", "tel", "mobile", "cell", "call ", "call:", "calling", "text me", "whatsapp", "fax", "dial", "ring me"),
+    *("sms", "reach me", "reach him", "reach her", "contact number", "answering at", "desk:", "direct line", "hotline"),
+    *("telefon", "handy", "mobil", "rufnummer", "teléfono", "telefono", "móvil", "llám", "llama", "portable", "appel"),
+    *("cellulare", "celular", "telemóvel", "puhelin", "telefoon", "телефон", "звон", "电话", "手机", "電話", "携帯", "전화"),
+    *("هاتف", "फोन", "τηλέφωνο", "my number", "number is", "his number", "her number", "pager", "signal", "messages to", "my registered"),
+)
+_PHONE_AFTER = (" office", " fax", " mobile", " cell", " home", " work", " (cell", " (mobile", " (home", " (work")
+_NANP = re.compile(
+    r"(?:(?:001|1)[ .\-]?)?(?:\([2-9]\d\d\)[ \-.]?[2-9]?\d\d[ \-.]\d{4}|[2-9]\d\d([ \-.])[2-9]\d\d\1\d{4}"
+    r"|[2-9]\d\d-\d{3}-\d{4}|(?:001|1)-\d{3}-\d{3}-\d{4})"
+)
+_NATIONAL = re.compile(
+    r"\(?0\d{1,4}\)?(?:[ \-./]\d{2,4}){2,4}"  # 020 7946 0958, 06 12 34 56 78, 0412 345 678, (08) 8747 6301
+    r"|0\d{2,4}[/ \-]\d{5,8}"  # 030/1234567
+    r"|0[1-9](?:[ .\-]?\d\d){4}"  # 0612345678
+    r"|07\d{3} ?\d{6}"
+)
+_DATE = re.compile(
+    r"(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])"
+    r"|(?:0?[1-9]|[12]\d|3[01])[-/. ](?:0?[1-9]|[12]\d)[-/. ](?:19|20)?\d\d"
+)
+
+
+def find_emails(scan: Scan) -> Iterator[Span]:
+    text = scan.text
+    place = text.find("@")
+    while place >= 0:
+        domain = _DOMAIN.match(text, place + 1)
+        local = _LOCAL.search(text[max(0, place - 64) : place]) if domain else None
+        if domain and local and _is_somebody(local.group().lower(), domain.group().lower()):
+            # git@host:path and user:password@host are addresses of machines; the second is a secret's business
+            yield Span(place - len(local.group()), domain.end(), "email")
+        place = text.find("@", place + 1)
+
+
+def _is_somebody(local: str, domain: str) -> bool:
+    local = local.strip(".'")
+    if not local or local in _BOT:
+        return False
+    if domain.lstrip("[")[0].isdigit() and domain.rstrip("]")[-1].isdigit():
+        return local not in _NOBODY
+    stands_for_nobody = local in _NOBODY or local.rstrip("0123456789") in _NOBODY
+    return not (stands_for_nobody and (domain.endswith(_EXAMPLES) or domain in _HABIT))
+
+
+def find_phones(scan: Scan) -> Iterator[Span]:
+    text = scan.text
+    for start, end in scan.runs:
+        raw = text[start:end]
+        count = sum(c.isdigit() for c in raw)
+        if not 6 <= count <= 16:
+            continue
+        if start and text[start - 1] == "(" and ")" in raw:
+            start, raw = start - 1, "(" + raw
+        left = text[start - 1] if start else " "
+        right = text[end] if end < len(text) else " "
+        if left.isalpha() or left in "_#$€£=@&%" or (right.isalpha() and right not in "xe") or right in "_%€":
+            continue
+        if left == "+" and 7 <= count <= 15 and raw[0] != "0":
+            yield Span(start - 1, end, "phone")
+        elif left == "+" and raw.startswith("("):
+            yield Span(start - 1, end, "phone")
+        elif left in "-.,/" and start > 1 and text[start - 2].isdigit():
+            continue
+        elif _is_date(raw):
+            continue
+        elif _NANP.fullmatch(raw) or (_NATIONAL.fullmatch(raw) and 8 <= count <= 12):
+            yield Span(start, end, "phone")
+        elif count >= 7 and _phone_context(scan, start, end) and not _is_measure(raw):
+            yield Span(start, end, "phone")
+
+
+def _is_date(raw: str) -> bool:
+    return _DATE.match(raw) is not None and sum(c.isdigit() for c in raw) in (6, 7, 8, 12, 14)
+
+
+def _is_measure(raw: str) -> bool:
+    """1.234.567 or 12.5: a number, not somebody's."""
+    parts = raw.split(".")
+    return len(parts) == 2 and not any(c in raw for c in " -()/")
+
+
+def _phone_context(scan: Scan, start: int, end: int) -> bool:
+    front = scan.before(start, 28)
+    return any(w in front for w in _PHONE_WORDS) or scan.after(end, 9).startswith(_PHONE_AFTER)

@@ -1,0 +1,66 @@
+"""IP and hardware addresses. Loopback, version numbers and documentation ranges are nobody's."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from understudy.classifiers.detectors.scan import Scan
+from understudy.types import Span
+
+_V4 = re.compile(r"(?<![\w.\-])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d|-\w)", re.ASCII)
+_V6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.ASCII | re.IGNORECASE)
+_MAC = re.compile(r"(?<![\w:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:\-])", re.ASCII | re.IGNORECASE)
+_VERSION_WORDS = ("version", " v", "release", "firmware", "build", "==", ">=", "<=", "~=", "^", "upgrade", "driver")
+_OWNER_WORDS = (
+    *("my ip", "ip is", "ip address", "her ip", "his ip", "their ip", "our ip", "client_ip", "remote_addr", "server"),
+    *("login from", "logged in from", "ssh ", "@", "host", "customer", "user", "visitor", "block"),
+)
+# RFC 5737, RFC 3849: addresses for documentation.
+_DOCUMENTATION = tuple(
+    ipaddress.ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+)
+
+
+# Resolvers and such that everybody knows: naming them says nothing about anyone.
+_WELL_KNOWN = frozenset(("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "255.255.255.0", "169.254.169.254"))
+
+
+def find_addresses(scan: Scan) -> Iterator[Span]:
+    text = scan.text
+    for start, end in scan.numbers:
+        if end - start > 3 or text[end : end + 1] != ".":
+            continue
+        if (match := _V4.match(text, start)) and not any(w in scan.before(start, 12) for w in _VERSION_WORDS):
+            yield from _judge(scan, match.group(), start)
+    for token in [t for t in scan.unique if t.count(":") >= 3 or t.count("-") >= 5]:
+        sixes = [m for m in _V6.finditer(token) if m.group().count(":") >= 3 and sum(map(str.isdigit, m.group())) >= 2]
+        macs = [m for m in _MAC.finditer(token) if len(set(m.group().lower())) > 3]
+        for place in scan.places(token) if sixes or macs else ():
+            for match in sixes:
+                yield from _judge(scan, match.group(), place + match.start())
+            for match in macs:
+                yield Span(place + match.start(), place + match.end(), "mac")
+
+
+def _judge(scan: Scan, found: str, start: int) -> Iterator[Span]:
+    try:
+        address = ipaddress.ip_address(found)
+    except ValueError:
+        return
+    if address.is_loopback or address.is_unspecified or address.is_multicast or found in _WELL_KNOWN:
+        return
+    end, packed = start + len(found), address.packed
+    if address.version == 4 and (packed[0] in (0, 255) or packed[3] == 0 or _is_range(scan, end)):
+        return
+    documented = any(address in net for net in _DOCUMENTATION if net.version == address.version)
+    # A private range or a documentation address says nothing by itself; said to be somebody's, it does.
+    if (documented or address.is_private) and not any(w in scan.before(start, 32) for w in _OWNER_WORDS):
+        return
+    yield Span(start, end, "ip")
+
+
+def _is_range(scan: Scan, end: int) -> bool:
+    """10.1.0.0/16 is a network, nobody's machine."""
+    return scan.text[end : end + 1] == "/" and scan.text[end + 1 : end + 3].isdigit()

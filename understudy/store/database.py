@@ -1,0 +1,218 @@
+"""One SQLite file, used by many tasks of many processes at once.
+
+Writes of a process are committed together by its writer thread; reads run beside them on a connection of their own.
+Write-ahead log and synchronous=NORMAL: `kill -9` loses nothing that was confirmed, a power cut may lose the last
+commits, which the leases of the ledger cover.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import sqlite3
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from understudy.errors import StoreError
+from understudy.store import faults
+from understudy.store.migrations import STEPS, migrate
+from understudy.store.writer import Operation, Writer
+
+T = TypeVar("T")
+SMALLEST = 512  # bytes: SQLite's smallest page
+PATIENCE = 30.0  # seconds; the turnstile lets each process wait for milliseconds, so this is somebody suspended
+
+
+class Database:
+    """Open with `await Database.open(path)`; `write` and `read` take functions of a connection.
+
+    Every method raises StoreError with a remedy. A process that was spawned opens its own. One forked while a database
+    was open can use none: SQLite remembers its locks by process and would believe the child had the parent's.
+    """
+
+    _forked: ClassVar[bool] = False  # true of this process as a whole, not of one file
+
+    def __init__(self, path: Path, *, patience: float = PATIENCE, schema: int = len(STEPS)) -> None:
+        self.path = path
+        self.patience = patience
+        self._schema = schema
+        self._closed = False
+        self._writer: Writer | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._connections: list[sqlite3.Connection] = []
+        self._reading: sqlite3.Connection | None = None  # belongs to the readers' thread
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _forget(this()))
+
+    @classmethod
+    async def open(cls, path: Path, *, patience: float = PATIENCE, schema: int = len(STEPS)) -> Database:
+        """Create the file (0600, its folder 0700) or bring it up to date. Never changes a file it does not know."""
+        _make_folder(path)
+        database = cls(path, patience=patience, schema=schema)
+        writer = database._start()
+        try:
+            async with asyncio.timeout(patience):
+                await asyncio.shield(asyncio.wrap_future(writer.ready))
+        except TimeoutError:
+            writer.stop()
+            raise faults.held(path, patience) from None
+        except BaseException:
+            writer.stop()
+            raise
+        return database
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds this process waited at the most for its turn to write."""
+        return self._writer.longest_wait if self._writer else 0.0
+
+    async def write(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        undo: Callable[[sqlite3.Connection, T], None] | None = None,
+    ) -> T:
+        """Run `work` in a transaction of its own: all of it or nothing, also beside others that fail.
+
+        A caller that is cancelled, or runs out of patience, before it has the result: without `undo` the work is done
+        all the same; with `undo` it is not done, or taken back. Either way it is done at most once.
+        """
+        writer = self._start()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        operation = Operation(work, undo, future)
+        writer.submit(operation)
+        received = False
+        limit = asyncio.timeout(self.patience)
+        try:
+            async with limit:
+                result = await future
+            received = True
+            return result
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise faults.held(self.path, self.patience) from None
+        finally:
+            if not received and undo is not None and operation.error is None:
+                operation.abandoned = True
+                _take_back(writer, operation)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on one consistent snapshot: what this process has written is in it."""
+        self._start()
+        assert self._readers is not None  # noqa: S101 - _start has just made it
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._snapshot, work)
+
+    async def check(self) -> str:
+        """Look at every page. One line for the doctor, or StoreError when the file is damaged."""
+        found = await self.read(lambda db: str(db.execute("PRAGMA quick_check(1)").fetchone()[0]))
+        if found != "ok":
+            raise faults.broken(self.path, "is damaged")
+        return f"{self.path}: sound, {self.path.stat().st_size / 1e6:.1f} MB"
+
+    async def close(self) -> None:
+        """Do what was asked so far, then close. A second call waits for the first."""
+        self._closed = True
+        if self._readers is not None:
+            readers, self._readers = self._readers, None
+            done = readers.submit(self._close_readers)
+            readers.shutdown(wait=False)
+            await asyncio.shield(asyncio.wrap_future(done))  # the writer is the last out: it empties the log
+        if self._writer is not None:
+            self._writer.stop()
+            await asyncio.shield(asyncio.wrap_future(self._writer.ended))
+
+    def _start(self) -> Writer:
+        if self._forked:
+            raise faults.forked(self.path)
+        if self._closed:
+            raise faults.closed(self.path)
+        if self._writer is None:
+            self._writer = Writer(self.path, self._connect_writer)
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(1, thread_name_prefix="understudy-store-read")
+        return self._writer
+
+    def _connect_writer(self) -> sqlite3.Connection:
+        if self.path.exists() and 0 < self.path.stat().st_size < SMALLEST:
+            raise faults.broken(self.path, "is not a database")  # SQLite would take it for an empty one
+        # Closing any other descriptor of a database drops this process's locks on it: create, never just open.
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            os.chmod(self.path, 0o600)
+        db = self._connect()
+        try:
+            migrate(db, self.path, upto=self._schema)  # refuses a file that is not ours before anything in it changes
+            if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                raise faults.unwritable(self.path, "its file system allows no write-ahead log")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, outside the turnstile
+            db.execute("PRAGMA secure_delete = ON")  # a deleted conversation is overwritten, not just unlinked
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=self.patience, isolation_level=None, cached_statements=256)
+        self._connections.append(db)
+        return db
+
+    def _snapshot(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            db = self._reader()
+            db.execute("BEGIN")
+            try:
+                return work(db)
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise faults.explain(error, self.path) from None
+
+    def _reader(self) -> sqlite3.Connection:
+        if self._reading is None:
+            self._reading = self._connect()
+            self._reading.execute("PRAGMA query_only = ON")
+        return self._reading
+
+    def _close_readers(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+
+    def leave_to_parent(self) -> None:
+        """Called in a forked child: SQLite forbids even closing a connection there, so they are kept for ever."""
+        if self._writer is None or self._writer.ended.done():
+            return
+        for connection in self._connections:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        self._writer.forget()
+        self._writer = self._readers = None
+        Database._forked = True
+
+
+def _make_folder(path: Path) -> None:
+    """The folder, and the one above it where it is missing, for this user alone."""
+    try:
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+    except OSError as error:
+        raise faults.unwritable(path, error.strerror or "the system refuses") from None
+
+
+def _forget(database: Database | None) -> None:
+    if database is not None:
+        database.leave_to_parent()
+
+
+def _take_back(writer: Writer, operation: Operation) -> None:
+    with contextlib.suppress(StoreError):  # closed meanwhile: what was reserved is charged after its lease
+        writer.submit(operation.reversal())

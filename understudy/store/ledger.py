@@ -1,0 +1,183 @@
+"""The budget ledger on SQLite: spent + reserved never exceeds a limit, over processes and through `kill -9`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+
+from understudy.store import ledger_rules as rules
+from understudy.store.database import Database
+from understudy.store.ledger_rules import Change, HoldState
+from understudy.types import Amount, Balance, Clock, Hold
+
+CLOSED_KEPT = 86_400.0  # seconds a closed hold is remembered, so that closing it again is known to be the second time
+PURGED = 500  # rows forgotten at a time, every so many reservations: no one turn of the writer takes long
+PURGE_EVERY = 250
+EXPIRED_KEPT = 30 * 86_400.0  # seconds an expired one may still be corrected: a laptop may sleep for weeks
+_SCOPE = (
+    "SELECT scope, limit_tokens, limit_micro_usd, spent_tokens, spent_micro_usd, reserved_tokens, reserved_micro_usd"
+    " FROM scopes"
+)
+
+
+class SqliteLedger:
+    """types.Ledger. Bad arguments raise UsageError, an unreadable store StoreError, no budget BudgetRefused.
+
+    A scope that was never declared is a budget of 0: reserving in it raises BudgetRefused with limit 0, and its
+    balance is 0 of 0. Cancelling `reserve` leaves nothing reserved; `settle` and `release`, once begun, are done
+    whether or not their caller is still there.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._reservations = 0
+
+    async def allow(self, scope: str, *, tokens: int | None, micro_usd: int | None) -> None:
+        """Declare a scope, or change the limits of one; what it has spent stays."""
+        rules.check_scope(scope)
+        rules.check_limits(tokens, micro_usd)
+
+        def declare(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO scopes (scope, limit_tokens, limit_micro_usd) VALUES (?, ?, ?) ON CONFLICT (scope) DO"
+                " UPDATE SET limit_tokens = excluded.limit_tokens, limit_micro_usd = excluded.limit_micro_usd"
+                " WHERE limit_tokens IS NOT excluded.limit_tokens OR limit_micro_usd IS NOT excluded.limit_micro_usd",
+                (scope, tokens, micro_usd),
+            )
+
+        await self._database.write(declare)
+
+    async def reserve(self, scopes: tuple[str, ...], amount: Amount, *, lease: float) -> Hold:
+        """Take `amount` from every scope, or from none. Not settled within `lease` seconds, it is charged in full."""
+        rules.check_amount(amount)
+        rules.check_lease(lease)
+        hold = Hold(uuid.uuid4().hex, amount, rules.check_scopes(scopes))
+
+        def take(db: sqlite3.Connection) -> None:
+            now = self._clock.now()
+            _expire(db, now)
+            self._reservations += 1
+            if self._reservations % PURGE_EVERY == 0:
+                _purge(db, now)
+            for scope in hold.scopes:
+                row = db.execute(f"{_SCOPE} WHERE scope = ?", (scope,)).fetchone()
+                if row is None:
+                    raise rules.refusal_of_undeclared(scope, amount)
+                if refused := rules.refusal(_balance(row), amount):
+                    raise refused
+            db.execute(
+                "INSERT INTO holds (id, tokens, micro_usd, scopes, expires, state) VALUES (?, ?, ?, ?, ?, ?)",
+                (hold.id, amount.tokens, amount.micro_usd, json.dumps(hold.scopes), now + lease, HoldState.OPEN),
+            )
+            _apply(db, hold.scopes, Change(Amount(), amount))
+
+        await self._database.write(take, undo=lambda db, _: _close(db, hold.id, Amount(), self._clock.now()))
+        return hold
+
+    async def settle(self, hold: Hold, actual: Amount) -> None:
+        """Charge what was used, even above what was reserved: then the scope is overspent, shows it, and refuses.
+
+        The first settle or release counts; after the lease it corrects the full charge. An unknown hold: UsageError.
+        """
+        rules.check_amount(actual)
+        await self._database.write(lambda db: _close(db, hold.id, actual, self._clock.now()))
+
+    async def release(self, hold: Hold) -> None:
+        """Give all of it back: it is certain that nothing was charged."""
+        await self._database.write(lambda db: _close(db, hold.id, Amount(), self._clock.now()))
+
+    async def balance(self, scope: str) -> Balance:
+        """With the leases that have ended by now charged."""
+        rules.check_scope(scope)
+
+        def look(db: sqlite3.Connection) -> Balance:
+            row = db.execute(f"{_SCOPE} WHERE scope = ?", (scope,)).fetchone()
+            balance = rules.undeclared(scope) if row is None else _balance(row)
+            return self._with_ended_leases(db, (balance,))[0]
+
+        return await self._database.read(look)
+
+    async def balances(self, prefix: str = "") -> tuple[Balance, ...]:
+        """Every scope whose name begins so, by name."""
+
+        def look(db: sqlite3.Connection) -> tuple[Balance, ...]:
+            rows = db.execute(f"{_SCOPE} WHERE substr(scope, 1, ?) = ? ORDER BY scope", (len(prefix), prefix))
+            return self._with_ended_leases(db, tuple(_balance(row) for row in rows))
+
+        return await self._database.read(look)
+
+    async def sweep(self) -> int:
+        """Charge the reservations whose lease has ended and forget what is long closed. How many were charged.
+
+        Nothing depends on it being called: reserving and reading do the same for themselves.
+        """
+
+        def tidy(db: sqlite3.Connection) -> int:
+            now = self._clock.now()
+            _purge(db, now)
+            return _expire(db, now)
+
+        return await self._database.write(tidy)
+
+    def _with_ended_leases(self, db: sqlite3.Connection, balances: tuple[Balance, ...]) -> tuple[Balance, ...]:
+        changed = {balance.scope: balance for balance in balances}
+        for _, held, scopes in _ended(db, self._clock.now()):
+            for scope in scopes:
+                if scope in changed:
+                    changed[scope] = rules.changed(changed[scope], rules.expiry(held))
+        return tuple(changed.values())
+
+
+def _balance(row: tuple[str, int | None, int | None, int, int, int, int]) -> Balance:
+    scope, tokens, micro_usd, *counts = row
+    return Balance(scope, tokens, micro_usd, Amount(*counts[:2]), Amount(*counts[2:]))
+
+
+def _ended(db: sqlite3.Connection, now: float) -> list[tuple[str, Amount, tuple[str, ...]]]:
+    rows = db.execute(
+        "SELECT id, tokens, micro_usd, scopes FROM holds WHERE state = ? AND expires <= ?", (HoldState.OPEN, now)
+    ).fetchall()
+    return [(name, Amount(tokens, micro_usd), tuple(json.loads(scopes))) for name, tokens, micro_usd, scopes in rows]
+
+
+def _expire(db: sqlite3.Connection, now: float) -> int:
+    ended = _ended(db, now)
+    for name, held, scopes in ended:
+        db.execute("UPDATE holds SET state = ? WHERE id = ?", (HoldState.EXPIRED, name))
+        _apply(db, scopes, rules.expiry(held))
+    return len(ended)
+
+
+def _purge(db: sqlite3.Connection, now: float) -> None:
+    for state, kept in ((HoldState.CLOSED, CLOSED_KEPT), (HoldState.EXPIRED, EXPIRED_KEPT)):
+        db.execute(
+            "DELETE FROM holds WHERE id IN (SELECT id FROM holds WHERE state = ? AND expires < ? LIMIT ?)",
+            (state, now - kept, PURGED),
+        )
+
+
+def _close(db: sqlite3.Connection, name: str, actual: Amount, now: float) -> None:
+    row = db.execute("SELECT tokens, micro_usd, scopes, state FROM holds WHERE id = ?", (name,)).fetchone()
+    if row is None:
+        raise rules.unknown_hold()
+    tokens, micro_usd, scopes, state = row
+    change = rules.closing(HoldState(state), Amount(tokens, micro_usd), actual)
+    if change is None:
+        return
+    # The scopes are those of the reservation as it was made, not as the caller remembers it.
+    _apply(db, tuple(json.loads(scopes)), change)
+    # From now on the time says how long it is remembered.
+    db.execute("UPDATE holds SET state = ?, expires = ? WHERE id = ?", (HoldState.CLOSED, now, name))
+
+
+def _apply(db: sqlite3.Connection, scopes: tuple[str, ...], change: Change) -> None:
+    db.executemany(
+        "UPDATE scopes SET spent_tokens = spent_tokens + ?, spent_micro_usd = spent_micro_usd + ?,"
+        " reserved_tokens = reserved_tokens + ?, reserved_micro_usd = reserved_micro_usd + ? WHERE scope = ?",
+        [
+            (change.spent.tokens, change.spent.micro_usd, change.reserved.tokens, change.reserved.micro_usd, scope)
+            for scope in scopes
+        ],
+    )

@@ -1,0 +1,87 @@
+"""The schema, as numbered steps in plain Python. A released step never changes; the next one is appended.
+
+All missing steps run in one transaction under the writer's lock: several processes that start at once migrate once,
+and one that dies half-way has changed nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from understudy.errors import StoreError
+from understudy.store.faults import broken
+
+APPLICATION_ID = 0x554E4453  # "UNDS", in the file's header: tells our database from another program's
+
+
+def _first(db: sqlite3.Connection) -> None:
+    db.execute(
+        "CREATE TABLE scopes (scope TEXT PRIMARY KEY, limit_tokens INTEGER, limit_micro_usd INTEGER,"
+        " spent_tokens INTEGER NOT NULL DEFAULT 0, spent_micro_usd INTEGER NOT NULL DEFAULT 0,"
+        " reserved_tokens INTEGER NOT NULL DEFAULT 0, reserved_micro_usd INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE holds (id TEXT PRIMARY KEY, tokens INTEGER NOT NULL, micro_usd INTEGER NOT NULL,"
+        " scopes TEXT NOT NULL, expires REAL NOT NULL, state TEXT NOT NULL) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX holds_by_state ON holds (state, expires)")
+    db.execute(
+        "CREATE TABLE sessions (id TEXT PRIMARY KEY, created REAL NOT NULL, updated REAL NOT NULL,"
+        " title TEXT NOT NULL, private INTEGER NOT NULL) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX sessions_by_time ON sessions (updated)")
+    db.execute(
+        "CREATE TABLE turns (session TEXT NOT NULL, n INTEGER NOT NULL, at REAL NOT NULL, user TEXT NOT NULL,"
+        " assistant TEXT NOT NULL, PRIMARY KEY (session, n)) WITHOUT ROWID"
+    )
+    db.execute("CREATE TABLE rests (domain TEXT PRIMARY KEY, until REAL NOT NULL, failure TEXT NOT NULL) WITHOUT ROWID")
+
+
+def _second(db: sqlite3.Connection) -> None:
+    db.execute(
+        "CREATE TABLE replies (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL,"
+        " at REAL NOT NULL, record TEXT NOT NULL)"
+    )
+    db.execute("CREATE INDEX replies_by_session ON replies (session, seq)")
+    db.execute(
+        "CREATE TABLE attempts (reply INTEGER NOT NULL, n INTEGER NOT NULL, session TEXT NOT NULL, at REAL NOT NULL,"
+        " role TEXT NOT NULL, candidate TEXT NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,"
+        " cost_usd REAL NOT NULL, list_usd REAL NOT NULL, free INTEGER NOT NULL, PRIMARY KEY (reply, n)) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX attempts_by_session ON attempts (session)")
+    db.execute("CREATE INDEX attempts_by_time ON attempts (at)")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second)
+
+
+def version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(db: sqlite3.Connection, path: Path, *, upto: int = len(STEPS)) -> None:
+    """Bring the schema to `upto`. Raises StoreError for another program's file and for a newer schema."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        found = version(db)
+        mark = int(db.execute("PRAGMA application_id").fetchone()[0])
+        populated = db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+        if mark not in (0, APPLICATION_ID) or (mark == 0 and (found or populated)):
+            raise broken(path, "is another program's database")
+        if found > upto:
+            raise StoreError(
+                f"The store {path} was written by a newer understudy (schema {found}; this one knows {upto}).",
+                remedy="Upgrade understudy, or set UNDERSTUDY_HOME to another folder. Nothing was changed.",
+            )
+        for step in STEPS[found:upto]:
+            step(db)
+        if found < upto:
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {upto}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

@@ -1,0 +1,1 @@
+"""What agents may use: the claude CLI, a web fetch, a sandbox for Python."""
