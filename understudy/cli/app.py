@@ -1,8 +1,11 @@
-"""The commands with their options. Declarations only: what a command does is imported when it runs."""
+"""The commands with their options. Declarations only: what a command does is imported when it runs.
+
+Every command returns its work undone: the parser has its own ideas of how interrupts and closed pipes end a program.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import typer
@@ -22,15 +25,19 @@ app = typer.Typer(
 policies = typer.Typer(help="The versioned routing tables.", rich_markup_mode=None, no_args_is_help=False)
 app.add_typer(policies, name="policy")
 
+Work = Callable[[], int]  # returns the exit code
 Config = Annotated[str | None, typer.Option("--config", metavar="PATH", help="The configuration file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Session = Annotated[str | None, typer.Option("--session", metavar="ID", help="The conversation.")]
 
 
-def _run(work: Coroutine[Any, Any, int]) -> int:
-    from understudy.cli.running import run_async
+def _later(work: Callable[[], Coroutine[Any, Any, int]]) -> Work:
+    def run() -> int:
+        from understudy.cli.running import run_async
 
-    return run_async(work)
+        return run_async(work())
+
+    return run
 
 
 def _config(context: typer.Context, own: str | None) -> str | None:
@@ -44,23 +51,23 @@ def understudy(
     config: Config = None,
     session: Session = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-) -> int:
+) -> Work:
     """A frontier model directs under a hard token budget; cheap and free models do the work."""
     if version:
-        from understudy import __version__
+        import understudy as package
         from understudy.cli.terminal import say
 
-        say(f"understudy {__version__}")
+        say(f"understudy {package.__version__}")
         raise typer.Exit(0)
     if context.invoked_subcommand is not None:
-        return 0
+        return lambda: 0
     from understudy.cli.repl import start
 
-    return start(config, session)
+    return lambda: start(config, session)
 
 
 @app.command()
-def ask(
+def ask(  # noqa: PLR0917  typer makes the options of these parameters
     context: typer.Context,
     words: Annotated[
         list[str] | None, typer.Argument(metavar="TEXT|-", help="The task; - reads it from stdin.")
@@ -85,86 +92,81 @@ def ask(
         typer.Option(metavar="{fast,balanced,best}", help="The fastest, the policy's own order, or the best first."),
     ] = None,
     config: Config = None,
-) -> int:
+) -> Work:
     """Do one task.
 
     A text that begins with a dash goes after --.
     """
-    from understudy.cli.ask import ask as work
-    from understudy.cli.reading import read_attachment, read_schema, read_task_text
-    from understudy.errors import UsageError
-    from understudy.types import Sensitivity, Task
+    from understudy.cli.ask import Wishes, ask_for
 
-    if not words and not file:
-        raise UsageError("There is no task.", remedy='Write one: understudy ask "Why is the sky blue?"')
-    task = Task(
-        text=read_task_text(words or []),
-        session=session,
-        sensitivity=Sensitivity.PRIVATE if private else Sensitivity.PUBLIC,
+    wishes = Wishes(
+        words=tuple(words or ()),
+        files=tuple(file or ()),
+        schema=schema,
+        private=private,
         intent=intent,
         policy=policy,
         agent=agent,
         quality=quality,
-        schema=read_schema(schema) if schema is not None else None,
-        files=tuple(read_attachment(path) for path in file or ()),
         max_tokens=max_tokens,
         deadline=deadline,
+        session=session,
     )
-    return _run(work(_config(context, config), task, as_json=as_json, stream=stream))
+    return _later(lambda: ask_for(_config(context, config), wishes, as_json=as_json, stream=stream))
 
 
 @app.command()
-def doctor(context: typer.Context, as_json: AsJson = False, config: Config = None) -> int:
+def doctor(context: typer.Context, as_json: AsJson = False, config: Config = None) -> Work:
     """Say what is missing and how to mend it.
 
     What is configured, reachable, logged in and loaded: one line and one remedy each.
     """
     from understudy.cli.doctor import doctor as work
 
-    return _run(work(_config(context, config), as_json=as_json))
+    return _later(lambda: work(_config(context, config), as_json=as_json))
 
 
 @app.command()
-def models(context: typer.Context, as_json: AsJson = False, config: Config = None) -> int:
+def models(context: typer.Context, as_json: AsJson = False, config: Config = None) -> Work:
     """List the models that can be called."""
     from understudy.cli.listing import models as work
 
-    return _run(work(_config(context, config), as_json=as_json))
+    return _later(lambda: work(_config(context, config), as_json=as_json))
 
 
 @app.command()
-def agents(as_json: AsJson = False) -> int:
+def agents(as_json: AsJson = False) -> Work:
     """List the specialists."""
     from understudy.cli.listing import agents as work
 
-    return work(as_json=as_json)
+    return lambda: work(as_json=as_json)
 
 
 @policies.command("list")
-def policy_list(as_json: AsJson = False) -> int:
+def policy_list(as_json: AsJson = False) -> Work:
     """List the released policies with the hashes of their sources."""
     from understudy.cli.listing import policy_list as work
 
-    return work(as_json=as_json)
+    return lambda: work(as_json=as_json)
 
 
 @policies.command("show")
-def policy_show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: AsJson = False) -> int:
+def policy_show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: AsJson = False) -> Work:
     """Print a policy as a table."""
     from understudy.cli.listing import policy_show as work
 
-    return work(name, as_json=as_json)
+    return lambda: work(name, as_json=as_json)
 
 
 @app.command()
-def budget(context: typer.Context, session: Session = None, as_json: AsJson = False, config: Config = None) -> int:
+def budget(context: typer.Context, session: Session = None, as_json: AsJson = False, config: Config = None) -> Work:
     """Show what is spent, reserved and left.
 
     The director's tokens in a conversation and today, the classifier's today, and money today.
     """
     from understudy.cli.looking import budget as work
 
-    return _run(work(_config(context, config), session, as_json=as_json))
+    return _later(lambda: work(_config(context, config), session, as_json=as_json))
 
 
 @app.command()
@@ -173,14 +175,14 @@ def explain(
     reply_id: Annotated[str | None, typer.Argument(metavar="[REPLY_ID]", help="Its beginning will do.")] = None,
     as_json: AsJson = False,
     config: Config = None,
-) -> int:
+) -> Work:
     """Say who answered, why, and what it cost.
 
     Without an id: the last replies.
     """
     from understudy.cli.looking import explain as work
 
-    return _run(work(_config(context, config), reply_id, as_json=as_json))
+    return _later(lambda: work(_config(context, config), reply_id, as_json=as_json))
 
 
 @app.command()
@@ -189,22 +191,22 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
     stdout: Annotated[bool, typer.Option("--stdout", help="Print it, write nothing.")] = False,
     config: Config = None,
-) -> int:
+) -> Work:
     """Write a commented configuration."""
     from understudy.cli.initial import init as work
 
-    return work(_config(context, config), force=force, stdout=stdout)
+    return lambda: work(_config(context, config), force=force, stdout=stdout)
 
 
 @app.command()
 def rehearse(
     words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]", help="One task; none: a short tour.")] = None,
     as_json: AsJson = False,
-) -> int:
+) -> Work:
     """Do a task on simulated models.
 
     The rehearsal fleet answers; without a task it gives a short tour.
     """
     from understudy.cli.rehearse import rehearse as work
 
-    return _run(work(" ".join(words or []), as_json=as_json))
+    return _later(lambda: work(" ".join(words or []), as_json=as_json))

@@ -11,17 +11,60 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from understudy.cli.live import LiveLine, words_of
+from understudy.cli.reading import read_attachment, read_schema, read_task_text
 from understudy.cli.render import footer, show_answer
 from understudy.cli.running import open_director
 from understudy.cli.terminal import hint, is_lively, say
 from understudy.errors import UnderstudyError, UsageError
 from understudy.telemetry.log import log
-from understudy.types import Event, Finished, Progress, Quality, Reply, Stage, Task, Text
+from understudy.types import Event, Finished, Progress, Quality, Reply, Sensitivity, Stage, Task, Text
 
 if TYPE_CHECKING:
     from understudy.director.director import Director
 
 BETWEEN = {"json": 0.1, "lines": 1.0}  # seconds between two told progresses: a model may report every token
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The command line of `ask` as it was written."""
+
+    words: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    schema: str | None = None
+    private: bool = False
+    intent: str | None = None
+    policy: str | None = None
+    agent: str | None = None
+    quality: str | None = None
+    max_tokens: int | None = None
+    deadline: float | None = None
+    session: str | None = None
+
+    def read(self) -> Task:
+        """The task, with its files read. Raises UsageError."""
+        files = tuple(read_attachment(path) for path in self.files)
+        text = read_task_text(self.words)
+        if not text.strip() and not files:
+            raise UsageError("There is no task.", remedy='Write one: understudy ask "Why is the sky blue?"')
+        return Task(
+            text=text,
+            session=self.session,
+            sensitivity=Sensitivity.PRIVATE if self.private else Sensitivity.PUBLIC,
+            intent=self.intent,
+            policy=self.policy,
+            agent=self.agent,
+            quality=self.quality,
+            schema=read_schema(self.schema) if self.schema is not None else None,
+            files=files,
+            max_tokens=self.max_tokens,
+            deadline=self.deadline,
+        )
+
+
+async def ask_for(config: str | None, wishes: Wishes, *, as_json: bool, stream: bool) -> int:
+    """Raises UsageError for wishes that cannot be, and what the director raises."""
+    return await ask(config, wishes.read(), as_json=as_json, stream=stream)
 
 
 def check_wishes(task: Task) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from understudy.errors import UnderstudyError
 
@@ -105,10 +105,11 @@ def _tell_usage(error: BaseException) -> tuple[int, list[str], Mapping[str, Any]
 def _the_one(error: BaseException) -> BaseException:
     """The error inside a group, when the group says nothing more than it does."""
     while isinstance(error, BaseExceptionGroup):
-        members: tuple[BaseException, ...] = error.exceptions  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        ours = [e for e in members if isinstance(e, (UnderstudyError, KeyboardInterrupt, BaseExceptionGroup))]
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        wanted = (UnderstudyError, KeyboardInterrupt, BaseExceptionGroup)
+        ours: list[BaseException] = [e for e in group.exceptions if isinstance(e, wanted)]
         if not ours:
-            return error
+            return group
         error = ours[0]
     return error
 

@@ -83,7 +83,14 @@ def policy_show(name: str, *, as_json: bool) -> int:
     say(f"policy {policy.name}  hash {policy.hash}\n")
     columns = ("intent", "agent", "primary", "fallback", "why")
     cells = [
-        (r["intent"] or f"--agent {r['agent']}", r["agent"], ", ".join(r["primary"]), ", ".join(r["fallback"]) or "-", r["why"]) for r in rows
+        (
+            r["intent"] or f"--agent {r['agent']}",
+            r["agent"],
+            ", ".join(r["primary"]),
+            ", ".join(r["fallback"]) or "-",
+            r["why"],
+        )
+        for r in rows
     ]
     say(table(columns, cells))
     say("\nlocal/... is any model on this machine, * any model; behind these stand all others, paid ones last.")

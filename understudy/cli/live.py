@@ -42,7 +42,9 @@ class LiveLine:
         self._started = time.monotonic()
         self._words = "starting"
         self._ticking: asyncio.Task[None] | None = None
-        self._frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if (getattr(self._stream, "encoding", None) or "").lower().startswith("utf") else "|/-\\"
+        self._frames = (
+            "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if (getattr(self._stream, "encoding", None) or "").lower().startswith("utf") else "|/-\\"
+        )
         self._drawn = 0
 
     def show(self, event: Event) -> None:

@@ -171,7 +171,8 @@ def _attempts(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _intent(record: Mapping[str, Any]) -> str:
-    return str((record.get("intent") or {}).get("name", "-"))
+    intent = cast("Mapping[str, Any]", record.get("intent") or {})
+    return str(intent.get("name", "-"))
 
 
 def _outcome(record: Mapping[str, Any]) -> str:

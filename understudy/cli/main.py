@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any, cast
 
 REPL_OPTIONS = ("--config", "--session")
 
@@ -35,8 +36,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
     from understudy.cli.app import app
 
     # typer's default shows its own traceback and ends the program; here errors are told in one place.
-    code = app(args=list(arguments), prog_name="understudy", standalone_mode=False)
-    return code if isinstance(code, int) else 0
+    work: Any = app(args=list(arguments), prog_name="understudy", standalone_mode=False)
+    return cast(int, work() if callable(work) else work or 0)
 
 
 def repl_options(arguments: Sequence[str]) -> dict[str, str] | None:

@@ -71,13 +71,11 @@ async def _tour(*, as_json: bool) -> int:
     import time
 
     began = time.time()
-    results: list[tuple[Stop, Reply | UnderstudyError]] = []
     if not as_json:
         say(SIMULATED + "\n")
     async with open_director(None, rehearsal=True) as director:
         async with LiveLine() as line:
-            for stop in TOUR:
-                results.append((stop, await _visit(director, stop, line)))
+            results = [(stop, await _visit(director, stop, line)) for stop in TOUR]
         economics = await director.parts.store.replies.economics(since=began)
     if as_json:
         say(json.dumps({"simulated": True, "stops": [_stop_to_dict(s, r) for s, r in results]}))

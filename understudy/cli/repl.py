@@ -198,7 +198,7 @@ class Repl:
 
 def first_screen(director: Director, conversation: Conversation) -> list[str]:
     """Two lines: who there is; and what to do when it is only simulated."""
-    from understudy import __version__
+    import understudy
 
     parts = director.parts
     fleet = parts.fleet
@@ -208,9 +208,12 @@ def first_screen(director: Director, conversation: Conversation) -> list[str]:
     led = f"{chief.name} directs with" if chief else "no director, so it spends none of its"
     tokens = f"{parts.settings.director.tokens_per_conversation:,} tokens"
     kind = "simulated models" if simulated else "models"
-    first = f"understudy {__version__}: {len(fleet)} {kind} at {providers}; {led} {tokens} a conversation."
+    first = f"understudy {understudy.__version__}: {len(fleet)} {kind} at {providers}; {led} {tokens} a conversation."
     if simulated:
-        return [first, "Nothing here is a real answer. For one: export GROQ_API_KEY=... (free), or see understudy doctor."]
+        return [
+            first,
+            "Nothing here is a real answer. For one: export GROQ_API_KEY=... (free), or see understudy doctor.",
+        ]
     if not fleet:
         return [first, "There is nobody to ask yet: understudy doctor says what is missing."]
     private = "" if any(c.local for c in fleet) else " No local model: private tasks are refused."

@@ -114,9 +114,7 @@ class TerminalInput:
         self._first()
 
     async def read(self, conversation: Conversation) -> str:
-        return await self._session.prompt_async(
-            "understudy (private)> " if conversation.is_private else "understudy> "
-        )
+        return await self._session.prompt_async("understudy (private)> " if conversation.is_private else "understudy> ")
 
     async def announce(self, lines: list[str]) -> None:
         self._session.bottom_toolbar = None

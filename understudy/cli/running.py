@@ -51,7 +51,7 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 @asynccontextmanager
 async def open_director(config: str | None, *, rehearsal: bool = False) -> AsyncGenerator[Director]:
     """A director for one command, with the log of its home."""
-    from understudy import Director
+    from understudy.director.director import Director
 
     director = Director.from_config(config, rehearsal=rehearsal)
     configure(director.home, director.settings.log_level)

@@ -62,7 +62,7 @@ async def in_background(work: Callable[[], T]) -> T:
 
 def make_director(config: str | None) -> Director:
     """A director that is not open yet, with all that opening imports. Raises ConfigError."""
-    from understudy import Director
+    from understudy.director.director import Director
     from understudy.telemetry.log import configure
 
     director = Director.from_config(config)
