@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from understudy.cli.conversation import Cleared, Conversation
-from understudy.cli.ending import INTERRUPTED, lines_of
+from understudy.cli.ending import INTERRUPTED, end
 from understudy.cli.running import run_async
 from understudy.cli.terminal import hint, is_plain
-from understudy.errors import UnderstudyError, UsageError
+from understudy.errors import UsageError
 
 if TYPE_CHECKING:
     from understudy.director.director import Director
@@ -78,7 +78,8 @@ class Repl:
         self._director: Director | None = None
         self._opening: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
-        self._code = 0
+        self._code = 0  # of the last message
+        self._stopped = 0  # INTERRUPTED when it was stopped
 
     async def director(self) -> Director:
         """The open director; waits until it is."""
@@ -123,13 +124,16 @@ class Repl:
             except Cleared:
                 continue
             if text.strip():
+                self._stopped = 0
                 try:
                     if not await self._take(text):
                         return 0
-                except UnderstudyError as error:
-                    self._code = error.exit_code
-                    for line in lines_of(error):
-                        hint(line)
+                except BrokenPipeError:
+                    raise
+                except Exception as error:  # noqa: BLE001  one task's end is not the conversation's
+                    self._code = end(error)
+                else:
+                    self._code = self._stopped
 
     async def _next(self) -> str:
         """The next message; a failure to open ends the program with that error, not with a bare prompt."""
@@ -179,7 +183,7 @@ class Repl:
         except asyncio.CancelledError:
             if not stopped:
                 raise
-            self._code = INTERRUPTED
+            self._stopped = INTERRUPTED
             hint("stopped")
             return None
         finally:

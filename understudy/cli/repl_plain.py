@@ -25,11 +25,11 @@ class PlainInput:
 
     async def read(self, conversation: Conversation) -> str:
         self._start()
-        if self._talks:
-            sys.stdout.write("understudy (private)> " if conversation.is_private else "understudy> ")
-            sys.stdout.flush()
         kept: list[str] = []
         with self._clearing():
+            if self._talks:
+                sys.stdout.write("understudy (private)> " if conversation.is_private else "understudy> ")
+                sys.stdout.flush()
             while (line := await self._lines.get()) is not None:
                 if isinstance(line, Cleared):
                     raise line

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+import termios
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +111,7 @@ class TerminalInput:
         )
         self._first = on_first_prompt
         self._session.app.after_render += self._drawn
+        self._modes = _keep_keys(sys.stdin.fileno())
 
     def _drawn(self, _app: Any) -> None:
         self._session.app.after_render -= self._drawn
@@ -131,7 +135,19 @@ class TerminalInput:
     def remember(self, text: str) -> None:
         self._history.keep(text)
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        with suppress(termios.error):
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._modes)
+
+
+def _keep_keys(descriptor: int) -> list[Any]:
+    """Keys pressed between two prompts wait for the next one as they are, Ctrl-D too; the modes there were before."""
+    before = termios.tcgetattr(descriptor)
+    quiet = termios.tcgetattr(descriptor)
+    quiet[3] &= ~(termios.ECHO | termios.ICANON)
+    quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(descriptor, termios.TCSANOW, quiet)
+    return before
 
 
 def _keys() -> KeyBindings:

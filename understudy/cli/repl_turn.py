@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import termios
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from understudy.cli.ask import follow
 from understudy.cli.live import LiveLine
 from understudy.cli.render import footer, show_answer
-from understudy.cli.terminal import hint, is_terminal
+from understudy.cli.terminal import hint
 from understudy.types import Sensitivity, Task
 
 if TYPE_CHECKING:
@@ -31,12 +27,11 @@ async def take_turn(repl: Repl, text: str) -> None:
         agent=talk.agent,
         files=tuple(talk.files),
     )
-    with _silent_keys():
-        async with LiveLine(sys.stdout) as line:
-            director = await repl.director()
-            if not is_private(director, task):
-                repl.input.remember(text)
-            reply = await follow(director, task, line.show)
+    async with LiveLine(sys.stdout) as line:
+        director = await repl.director()
+        if not is_private(director, task):
+            repl.input.remember(text)
+        reply = await follow(director, task, line.show)
     talk.last_reply = reply.id
     talk.turns += 1
     talk.private = talk.private or reply.sensitivity.sensitivity is Sensitivity.PRIVATE
@@ -50,21 +45,3 @@ async def take_turn(repl: Repl, text: str) -> None:
 def is_private(director: Director, task: Task) -> bool:
     """The gate's word, here and now: what it calls private enters no file of ours but the store."""
     return director.parts.gate.judge(task).sensitivity is Sensitivity.PRIVATE
-
-
-@contextmanager
-def _silent_keys() -> Generator[None]:
-    """Keys pressed while a task runs are kept for the next prompt and not drawn over the live line."""
-    if not is_terminal(sys.stdin):
-        yield
-        return
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    quiet = [*before]
-    quiet[3] &= ~termios.ECHO
-    try:
-        termios.tcsetattr(descriptor, termios.TCSANOW, quiet)
-        yield
-    finally:
-        with contextlib.suppress(termios.error):
-            termios.tcsetattr(descriptor, termios.TCSANOW, before)

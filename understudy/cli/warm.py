@@ -68,7 +68,8 @@ def make_director(config: str | None) -> Director:
     director = Director.from_config(config)
     configure(director.home, director.settings.log_level)
     for module in _OPENING:
-        import_module(module)
+        with suppress(ImportError):  # opening is what reports it
+            import_module(module)
     return director
 
 
@@ -76,7 +77,5 @@ def load_workers(fleet: Sequence[Candidate]) -> None:
     """The SDKs of the kinds in this fleet, in its order. A missing one is the first task's to report."""
     for kind in dict.fromkeys(c.kind for c in fleet):
         if kind in _SDKS:
-            try:
+            with suppress(ImportError):
                 import_module(_SDKS[kind])
-            except ImportError:
-                continue
