@@ -247,6 +247,7 @@ class Attempt:
     cost_usd: float = 0.0  # what was paid
     list_usd: float = 0.0  # what it costs at list price
     seconds: float = 0.0
+    started: float = 0.0  # seconds since the epoch
     simulated: bool = False
     free: bool = True
 

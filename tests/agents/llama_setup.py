@@ -6,6 +6,7 @@ import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 import understudy
@@ -45,6 +46,16 @@ def settings(**providers: Provider) -> Settings:
 
 def ask(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
+
+
+def gone(pid: int, within: float = 5.0) -> bool:
+    try:
+        psutil.Process(pid).wait(within)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
 
 
 @dataclass

@@ -39,6 +39,7 @@ class Seen:
 class Stub:
     def __init__(self) -> None:
         self.seen: list[Seen] = []
+        self.arrived = asyncio.Event()  # a request is here
         self.hung_up = asyncio.Event()  # the client closed while it was being answered
         self.answer: Callable[[Seen], Reply] | Reply = Reply(404, {"error": {"message": "nothing here"}})
         self._server: asyncio.Server | None = None
@@ -73,6 +74,7 @@ class Stub:
                 raw = await reader.readexactly(int(headers.get("content-length", "0")))
                 seen = Seen(method, path, headers, raw)
                 self.seen.append(seen)
+                self.arrived.set()
                 reply = self.answer(seen) if callable(self.answer) else self.answer
                 if not await self._send(reply, reader, writer):
                     return

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from llama_setup import CHORES, needs_llama
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput, PromptedOutput
 from pydantic_ai.direct import model_request
@@ -14,6 +13,7 @@ from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import BinaryContent, ModelRequest
 from pydantic_ai.models import ModelRequestParameters
 
+from tests.agents.llama_setup import CHORES, needs_llama
 from understudy.agents.llama.model import LlamaCppModel
 from understudy.errors import CallFailed
 from understudy.types import Failure

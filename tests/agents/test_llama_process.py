@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
-import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import psutil
 import pytest
-from llama_setup import CHORES, KNOWN, SPEC, UNKNOWN, ask, needs_llama
+import pytest_asyncio
 
+from tests.agents.llama_setup import CHORES, KNOWN, SPEC, UNKNOWN, ask, gone, needs_llama
 from understudy.agents.llama.controls import Controls
 from understudy.agents.llama.process import ModelProcess, ModelSpec, Order, Written
 from understudy.errors import CallFailed
 from understudy.types import Failure
 
-pytestmark = needs_llama
+pytestmark = [*needs_llama, pytest.mark.asyncio(loop_scope="module")]
 ENDLESS = {"type": "array", "minItems": 500, "items": {"type": "string", "minLength": 3}}  # seconds of writing
 PERSON = {
     "type": "object",
@@ -30,25 +32,24 @@ PERSON = {
 }
 
 
-@pytest.fixture
-async def model() -> AsyncGenerator[ModelProcess]:
-    process = await ModelProcess.start(SPEC)
-    yield process
-    await process.close()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started() -> AsyncGenerator[list[ModelProcess]]:
+    processes: list[ModelProcess] = []
+    yield processes
+    for process in processes:
+        await process.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def model(started: list[ModelProcess]) -> ModelProcess:
+    """One process for all, until a test has ended it."""
+    if not started or not started[-1].alive:
+        started.append(await ModelProcess.start(SPEC))
+    return started[-1]
 
 
 def order(text: str, **changes: object) -> Order:
     return Order(**{"messages": ask(text), "cap": 64, "seconds": 20.0, **changes})  # type: ignore[arg-type]
-
-
-def gone(pid: int, within: float = 5.0) -> bool:
-    try:
-        psutil.Process(pid).wait(within)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        return False
-    return True
 
 
 async def test_the_ten_chores_are_done_and_known_to_be(model: ModelProcess) -> None:
@@ -265,32 +266,7 @@ async def test_eight_at_once_take_turns(model: ModelProcess) -> None:
     assert model.alive
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_the_child_goes_with_its_parent(how: signal.Signals) -> None:
-    code = f"""
-        import asyncio
-        from pathlib import Path
-        from understudy.agents.llama.process import ModelProcess, ModelSpec, Order
-        async def main():
-            m = await ModelProcess.start(ModelSpec("m", Path({str(CHORES)!r}), 2048, 1))
-            print(m.pid, flush=True)
-            job = Order([dict(role="user", content="x")], 1900, 60.0, schema={ENDLESS!r})
-            while True:
-                await m.write(job)
-        asyncio.run(main())
-    """
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert psutil.pid_exists(pid)
-        parent.send_signal(how)
-        parent.wait(10)
-        assert gone(pid)
-
-
-async def test_the_child_sees_no_keys(model: ModelProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_child_sees_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROQ_API_KEY", "gsk_secret")
     process = await ModelProcess.start(SPEC)
     try:
@@ -303,10 +279,8 @@ async def test_the_child_sees_no_keys(model: ModelProcess, monkeypatch: pytest.M
         await process.close()
 
 
-async def test_what_llama_cpp_cannot_load_says_why(tmp_path: object) -> None:
-    from pathlib import Path
-
-    path = Path(str(tmp_path)) / "odd.gguf"
+async def test_what_llama_cpp_cannot_load_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "odd.gguf"
     path.write_bytes(CHORES.read_bytes().replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0lloma", 1))
     with pytest.raises(CallFailed, match="lloma") as caught:
         await ModelProcess.start(ModelSpec("odd", path, 512, 1))
@@ -316,3 +290,46 @@ async def test_what_llama_cpp_cannot_load_says_why(tmp_path: object) -> None:
 async def test_a_load_that_takes_too_long_is_ended() -> None:
     with pytest.raises(CallFailed, match="not loaded after"):
         await ModelProcess.start(SPEC, seconds=0.01)
+
+
+async def test_a_caller_that_fails_while_it_listens_stops_the_model(model: ModelProcess) -> None:
+    def told(_chars: int, _text: str) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await model.write(order("x", schema=ENDLESS, cap=1900), told=told)
+    began = time.perf_counter()
+    assert (await model.write(order("add: 3+4"))).text == "7"
+    assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("template", "seen"),
+    [
+        (
+            "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('none') }}{% endif %}"
+            "<{{ m['role'] }}>{{ m['content'] }}{% endfor %}",
+            "<user>Be brief.\n\nhi",
+        ),
+        ("{{ nothing.at.all }}", None),
+    ],
+)
+async def test_templates_of_all_sorts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, seen: str | None
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
+    script = importlib.import_module("make_tiny_gguf")
+    path, shape = tmp_path / "t.gguf", script.Config(layers=1)
+    script.write_gguf(str(path), shape, script.random_weights(shape, 1), chat_template=template)
+    process = await ModelProcess.start(ModelSpec("t", path, 512, 1))
+    try:
+        messages = [{"role": "system", "content": "Be brief."}, *ask("hi")]
+        if seen is None:
+            with pytest.raises(CallFailed, match="chat template fails") as caught:
+                await process.count(messages)
+            assert caught.value.failure is Failure.UNAVAILABLE
+        else:
+            assert bytes(await process.tokenize(messages)).decode() == seen
+        assert process.alive
+    finally:
+        await process.close()

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from llama_setup import CHORES, SPEC, ask, needs_llama
 
+from tests.agents.llama_setup import CHORES, SPEC, ask, needs_llama
 from understudy.agents.llama.gguf import read_header
 from understudy.agents.llama.process import ModelProcess, ModelSpec, Order
 from understudy.agents.llama.shelf import Shelf
@@ -58,7 +58,7 @@ async def test_two_models_in_room_for_one_serve_everybody() -> None:
     before = len(psutil.Process().children())
     shelf = Shelf(NEED + NEED // 2, start)
     try:
-        jobs = [(FIRST if i % 2 else SECOND, i) for i in range(8)]
+        jobs = [(FIRST if i % 2 else SECOND, i) for i in range(4)]
         answers = await asyncio.gather(*(add(shelf, spec, i) for spec, i in jobs))
         assert [a for a, _ in answers] == [str(i + 1) for _, i in jobs]
         assert most == before + 1  # never both at once

@@ -24,7 +24,7 @@ def calling(**more: Any) -> Call:
 @every
 async def test_text_usage_and_cap(wire: Wire, stub: Stub) -> None:
     stub.answer = wire.good("Hello there")
-    candidate, worker = await made(wire, stub.url)
+    _, worker = await made(wire, stub.url)
     ledger = Ledger()
     history = (Turn("first question", "first answer"), Turn("lost", ""))
     answer = await worker.work(calling(history=history, temperature=0.2), ledger)
@@ -94,8 +94,7 @@ async def test_cancelling_closes_the_connection_and_settles(wire: Wire, stub: St
     _, worker = await made(wire, stub.url)
     ledger = Ledger()
     task = asyncio.create_task(worker.work(calling(timeout=30.0), ledger))
-    while not stub.seen:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(stub.arrived.wait(), 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -113,8 +112,7 @@ async def test_cancelling_a_stream_closes_the_connection(wire: Wire, stub: Stub)
     ledger, begun = Ledger(), asyncio.Event()
     task = asyncio.create_task(worker.work(calling(timeout=30.0), ledger, lambda _: begun.set()))
     if wire.kind in ("groq", "openai", "openai_compatible", "anthropic"):
-        while not stub.seen:  # the first event of these wires carries no text
-            await asyncio.sleep(0.01)
+        await asyncio.wait_for(stub.arrived.wait(), 5)  # the first event of these wires carries no text
         await asyncio.sleep(0.05)
     else:
         await asyncio.wait_for(begun.wait(), 5)
@@ -154,16 +152,20 @@ async def test_a_refused_budget_sends_nothing(wire: Wire, stub: Stub) -> None:
 @every
 async def test_cancelled_while_reserving_the_reservation_is_given_back(wire: Wire, stub: Stub) -> None:
     class Slow(Ledger):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reserving = asyncio.Event()
+
         async def before(self, input_tokens: int, output_cap: int) -> Any:
             hold = await super().before(input_tokens, output_cap)
+            self.reserving.set()
             await asyncio.sleep(0.05)
             return hold
 
     _, worker = await made(wire, stub.url)
     ledger = Slow()
     task = asyncio.create_task(worker.work(calling(), ledger))
-    while not ledger.asked:
-        await asyncio.sleep(0.005)
+    await asyncio.wait_for(ledger.reserving.wait(), 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -181,6 +183,7 @@ async def test_length_is_told_and_a_filter_is_a_failure(wire: Wire, stub: Stub) 
         await worker.work(calling(), Ledger())
     await worker.close()
     assert caught.value.failure is Failure.CONTENT_FILTER
+    assert caught.value.usage == Usage(11, 7)
 
 
 @every

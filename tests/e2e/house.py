@@ -30,18 +30,17 @@ class House:
 
     def received(self, name: str) -> int:
         """How many completions were asked of a server (listing models is not one)."""
-        return sum(r.method == "POST" and "countTokens" not in r.path for r in self.servers[name].requests)
+        return sum(
+            r.method == "POST" and not r.path.endswith(("countTokens", "count_tokens"))
+            for r in self.servers[name].requests
+        )
 
     def bytes_at(self, name: str) -> bytes:
         """Everything a server was sent: paths, queries, headers, bodies."""
-        return b"\n".join(
-            f"{r.path}?{r.query} {r.headers}".encode() + r.body for r in self.servers[name].requests
-        )
+        return b"\n".join(f"{r.path}?{r.query} {r.headers}".encode() + r.body for r in self.servers[name].requests)
 
 
-def script(
-    plays: Plays, *, faults: dict[str, list[Fault]] | None = None, accounts: bool = True, **more: Any
-) -> Script:
+def script(plays: Plays, *, faults: dict[str, list[Fault]] | None = None, accounts: bool = True, **more: Any) -> Script:
     """The default fleet's script of one provider without limits, with faults by a part of the model's id ("" = all)."""
     from understudy.rehearsal.script import ModelLimits
 
@@ -61,7 +60,7 @@ def open_house(home: Path, scripts: dict[str, Script], *, extra: str = "", top: 
     key = home / "key"
     home.mkdir(parents=True, exist_ok=True)
     key.write_text("rehearsal-key")
-    lines = [top, '[director]', 'candidate = "anthropic/opus"', ""] if "[director]" not in top else [top]
+    lines = [top, "[director]", 'candidate = "anthropic/opus"', ""] if "[director]" not in top else [top]
     with ExitStack() as stack:
         for name, written in scripts.items():
             server = stack.enter_context(Server(name, written))  # type: ignore[arg-type]

@@ -58,7 +58,9 @@ def _read_table(error: Mapping[str, object]) -> Body:
         if isinstance(seconds := detail.get("retryDelay"), str):
             delay = seconds
         quotas.extend(_words(violation) for violation in _tables(detail.get("violations")))
-    return Body(frozenset(marks), _words(error.get("message") or error.get("detail") or ""), tuple(quotas), delay)
+    message = _words(error.get("message") or error.get("detail") or "")
+    # google-genai wraps a web page in a table of its own
+    return Body(frozenset(marks), message, tuple(quotas), delay, html=bool(_HTML.match(message)))
 
 
 def _tables(value: object) -> list[dict[str, Any]]:

@@ -231,9 +231,9 @@ def _about_the_quota(reply: _Reply) -> Refusal | None:
             "Enable billing, or remove the model.",
         )
     wait = reply.wait
-    # Groq's request headers count the day, its token headers the minute.
+    # Groq's request headers count the day, its token headers the minute; what it says in words goes before both.
     spent = reply.kind == "groq" and reply.headers.get("x-ratelimit-remaining-requests", "").strip() == "0"
-    if spent or any(word in words for word in _DAY_WORDS) or (wait or 0.0) > LONG_WAIT:
+    if (spent and "per minute" not in words) or any(word in words for word in _DAY_WORDS) or (wait or 0.0) > LONG_WAIT:
         if reply.kind == "gemini":  # its RetryInfo names seconds even when the day is used up
             wait = until_midnight("America/Los_Angeles", reply.now) or wait
         return Refusal(Failure.DAY_QUOTA, "the day's quota is used up" + reply.figures, "", wait)

@@ -45,7 +45,8 @@ def failed(error: BaseException, candidate: Candidate, now: float | None = None)
         return _refused(error.status_code, error.headers, error.body, candidate, moment, in_stream=error.in_stream)
     if (network := _network(error, candidate)) is not None:
         return network
-    if isinstance(error, pai.ModelAPIError) and error.body is not None:
+    redirected = any(300 <= _status_of(link) < 400 for link in _chain(error))
+    if isinstance(error, pai.ModelAPIError) and error.body is not None and not redirected:
         return _refused(None, None, error.body, candidate, moment, in_stream=True)
     return _mapped(error, candidate, moment)
 
@@ -85,8 +86,7 @@ def _mapped(error: BaseException, candidate: Candidate, now: float) -> CallFaile
     if isinstance(error, pai.UsageLimitExceeded):
         return malformed(candidate, "it went on calling tools without answering")
     for link in _chain(error):  # a redirect, or an error of the SDK that did not pass through pydantic-ai
-        status = getattr(link, "status_code", getattr(link, "code", None))  # google-genai says code and details
-        if isinstance(status, int):
+        if status := _status_of(link):
             headers = dict(getattr(getattr(link, "response", None), "headers", None) or {})
             body = getattr(link, "body", getattr(link, "details", None))
             return _refused(status, headers, body, candidate, now, in_stream=False)
@@ -127,6 +127,12 @@ def _network(error: BaseException, candidate: Candidate) -> CallFailed | None:
     if _ON_THE_WIRE.intersection(names) or isinstance(error, OSError):
         return CallFailed(Failure.TRANSPORT, f"{candidate.name}: the connection broke.")
     return None
+
+
+def _status_of(error: BaseException) -> int:
+    """The HTTP status an SDK's error carries (google-genai calls it code), or 0."""
+    status = getattr(error, "status_code", getattr(error, "code", None))
+    return status if isinstance(status, int) else 0
 
 
 def _chain(error: BaseException) -> list[BaseException]:

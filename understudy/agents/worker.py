@@ -74,6 +74,8 @@ class ModelWorker:
         try:
             async with limit:
                 return await self._answer(model, call, tools, progress)
+        except CallFailed as error:
+            failure = error
         except UnderstudyError:
             raise
         except Exception as error:  # noqa: BLE001  SDKs raise what they like on a reply they do not expect
@@ -81,6 +83,8 @@ class ModelWorker:
                 failure = failures.timed_out(self.candidate, call.timeout, sent=model.sent > 0)
             else:
                 failure = failures.failed(error, self.candidate)
+        if failure.usage is None and model.used.total:
+            failure.usage = model.used
         raise failure  # outside the except block: the cause would carry the provider's body along
 
     def bound(self, call: Call) -> int:

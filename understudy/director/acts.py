@@ -14,16 +14,17 @@ from understudy.types import Guess, Intent
 
 MAX_STEPS = 8
 
-_INTENTS = ", ".join(i.value for i in Intent if i is not Intent.PRIVATE)
-DECIDE = f'Name the type of the task. JSON only: {{"intent": one of {_INTENTS}, "confidence": 0..1}}'
+_INTENTS = "|".join(i.value for i in Intent if i is not Intent.PRIVATE)
+DECIDE = f'Name the type of the task. JSON only: {{"intent": "{_INTENTS}", "confidence": 0.9}}'
 JUDGE = (
-    "Does the answer do what the task asks? You see digests: judge what you see. "
-    'JSON only: {"verdict": "accept" | "reject" | "unsure", "reason": at most 15 words}'
+    "Does the answer do what the task asks? You see digests: judge what you see. The reason has at most 15 words. "
+    'JSON only: {"verdict": "accept|reject|unsure", "reason": "..."}'
 )
 PLAN = (
-    f"Split the task into 2 to {MAX_STEPS} steps for other workers, only where steps truly differ. "
-    'JSON only: {"steps": [{"id": "a", "task": "...", "needs": ["id", ...]}]}. '
-    "A step sees its own task and the results it needs, nothing else; the last one gives the whole answer."
+    f"Split the task into 2 to {MAX_STEPS} steps for other workers, only where steps truly differ. A step sees its own "
+    "task and the results it needs, nothing else; the last one gives the whole answer. "
+    'JSON only, like {"steps": [{"id": "a", "task": "list them", "needs": []}, '
+    '{"id": "b", "task": "sort the list", "needs": ["a"]}]}'
 )
 PLAN_SCHEMA: Mapping[str, Any] = {
     "type": "object",

@@ -47,13 +47,12 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
     except (CallFailed, TimeoutError) as error:
         failure = str(error.failure) if isinstance(error, CallFailed) else "transport"
         message = error.message if isinstance(error, CallFailed) else f"no answer in {call.timeout:.0f} s"
-        seconds = parts.clock.now() - now
-        trail.attempts.append(attempt(candidate, call, failure, f"{failure}: {message}", seconds=seconds))
+        at = (now, parts.clock.now())
+        trail.attempts.append(attempt(candidate, call, failure, f"{failure}: {message}", at=at))
         if isinstance(error, CallFailed):
             await parts.dispatcher().remember(candidate, error)
         return None
-    seconds = parts.clock.now() - now
-    trail.attempts.append(attempt(candidate, call, "ok", None, seconds=seconds, answer=answer))
+    trail.attempts.append(attempt(candidate, call, "ok", None, at=(now, parts.clock.now()), answer=answer))
     return answer.text
 
 
@@ -72,7 +71,6 @@ def question(instructions: str, text: str, parts: Parts, sensitivity: Sensitivit
         instructions=instructions,
         output_cap=parts.settings.director.output_tokens,
         timeout=TIMEOUT,
-        temperature=0.0,
         role=role,
         sensitivity=sensitivity,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from understudy.fleet.dispatch import Walk
 from understudy.types import Attempt, Event, Stage
 
 
@@ -32,7 +31,3 @@ class Trail:
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
-
-    def take(self, walk: Walk) -> None:
-        self.attempts += walk.attempts
-        self.skipped += walk.skipped

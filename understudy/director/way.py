@@ -96,11 +96,13 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
             max_attempts=decision.max_attempts,
             accept=accept,
             guard=lambda c: parts.guard(c, decided.verdict.sensitivity, Role.WORKER, trail.session),
+            longest=lambda c: parts.settings.providers[c.provider].timeout,
             patience=parts.settings.patience,
             report=trail.report,
+            record=trail.attempts.append,
         )
     )
-    trail.take(walk)
+    trail.skipped += walk.skipped
     if walk.answer is None:
         raise explain_failure(walk, decided)
     return walk

@@ -8,6 +8,7 @@ every call it made and every candidate it passed over.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -54,8 +55,10 @@ class Errand:
     max_attempts: int
     accept: Callable[[Answer, Candidate], Awaitable[tuple[Check, ...]]]
     guard: Callable[[Candidate], Guard]
+    longest: Callable[[Candidate], float] = lambda _: math.inf  # seconds one call to this candidate may take
     patience: float = 3.0  # seconds worth waiting for a better candidate
     report: Callable[[Event], None] | None = None
+    record: Callable[[Attempt], None] | None = None  # told of each attempt as it ends
 
 
 @dataclass(slots=True)
@@ -128,7 +131,9 @@ class Dispatcher:
         """One candidate: a call, and one more with the validators' reason. Returns the failure, if it was one."""
         call = replace(errand.call, output_cap=_room(errand.call, candidate))
         for turn in range(2):
-            answer, failure, seconds = await self._send(errand, walk, candidate, call, others=others)
+            started = self.clock.now()
+            answer, failure = await self._send(errand, walk, candidate, call, others=others)
+            ended = self.clock.now()
             if failure is not None:
                 if REACTIONS[failure.failure].stop:
                     walk.stopped = failure
@@ -143,7 +148,7 @@ class Dispatcher:
             wrong = next((c for c in checks if not c.passed), None)
             outcome = "ok" if wrong is None else "rejected"
             reason = None if wrong is None else f"{wrong.name}: {wrong.reason}"
-            walk.attempts.append(attempt(candidate, call, outcome, reason, answer=answer, seconds=seconds))
+            _record(errand, walk, attempt(candidate, call, outcome, reason, at=(started, ended), answer=answer))
             if wrong is None:
                 walk.answer, walk.candidate = answer, candidate
                 return None
@@ -155,35 +160,34 @@ class Dispatcher:
 
     async def _send(
         self, errand: Errand, walk: Walk, candidate: Candidate, call: Call, *, others: bool
-    ) -> tuple[Answer | None, CallFailed | None, float]:
+    ) -> tuple[Answer | None, CallFailed | None]:
         started = self.clock.now()
         left = errand.deadline - started
-        call = replace(call, timeout=max(0.05, min(call.timeout, left * SHARE_OF_TIME if others else left)))
+        limit = min(call.timeout, errand.longest(candidate), left * SHARE_OF_TIME if others else left)
+        call = replace(call, timeout=max(0.05, limit))
         _report(errand, Stage("dispatch", candidate.name))
         progress = _progress(errand, candidate)
         try:
             async with asyncio.timeout(call.timeout + 1.0):  # the worker keeps its own; this one is for a broken worker
                 answer = await self.workers(candidate).work(call, errand.guard(candidate), progress)
-            return answer, None, self.clock.now() - started
+            return answer, None
         except BudgetRefused as refusal:
             walk.refusals.append(refusal)
             walk.skipped.append((candidate.domain, f"budget: {refusal.scope}"))
-            return None, None, 0.0
+            return None, None
         except PrivacyRefused:
             walk.skipped.append((candidate.domain, "private: not on this machine"))
-            return None, None, 0.0
+            return None, None
         except TimeoutError:
             failure = CallFailed(Failure.TRANSPORT, f"{candidate.name} did not answer in {call.timeout:.0f} s.")
         except ConfigError as error:  # its key went away, its model file was moved
             failure = CallFailed(Failure.UNAVAILABLE, error.message, remedy=error.remedy, charged=False)
         except CallFailed as error:
             failure = error
-        seconds = self.clock.now() - started
         error = f"{failure.failure}: {failure.message}"
-        walk.attempts.append(
-            attempt(candidate, call, str(failure.failure), error, seconds=seconds, usage=failure.usage)
-        )
-        return None, failure, seconds
+        at = (started, self.clock.now())
+        _record(errand, walk, attempt(candidate, call, str(failure.failure), error, at=at, usage=failure.usage))
+        return None, failure
 
     async def remember(self, candidate: Candidate, failure: CallFailed) -> float | None:
         """Let the domain rest for as long as the provider, or else the reaction, says. Returns the seconds."""
@@ -229,11 +233,11 @@ def attempt(
     outcome: str,
     error: str | None,
     *,
-    seconds: float,
+    at: tuple[float, float],
     answer: Answer | None = None,
     usage: Usage | None = None,
 ) -> Attempt:
-    """The record of one call: what it used, what it cost, what it would cost at list price."""
+    """The record of one call made from at[0] to at[1]: what it used, what it cost, what it costs at list price."""
     usage = answer.usage if answer else usage or Usage()
     stated = answer.cost_usd if answer else None
     listed = list_price(candidate, usage.input_tokens, usage.output_tokens) / 1e6 if stated is None else stated
@@ -249,7 +253,8 @@ def attempt(
         output_tokens=usage.output_tokens,
         cost_usd=0.0 if candidate.free else listed,
         list_usd=listed,
-        seconds=round(seconds, 4),
+        seconds=round(at[1] - at[0], 4),
+        started=at[0],
         simulated=candidate.simulated,
         free=candidate.free,
     )
@@ -260,6 +265,12 @@ def _progress(errand: Errand, candidate: Candidate) -> Callable[[int], None] | N
     if report is None:
         return None
     return lambda chars: report(Progress(candidate.name, chars))
+
+
+def _record(errand: Errand, walk: Walk, made: Attempt) -> None:
+    walk.attempts.append(made)
+    if errand.record is not None:
+        errand.record(made)
 
 
 def _report(errand: Errand, event: Event) -> None:

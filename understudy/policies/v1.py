@@ -4,7 +4,7 @@ Released: this file never changes again (its hash is pinned by a test); a better
 
 A selector is `kind/model`: the kind of adapter and a part of the model's id; `local/...` means any candidate on this
 machine, `*` any model. Behind the table's own entries stand the candidates it does not name, best first, so that
-somebody with one key gets answers too; those that cost money stand last of all.
+somebody with one key gets answers too; those of them that cost money stand last of all.
 """
 
 from __future__ import annotations
@@ -148,12 +148,12 @@ def _stages(row: Row, fleet: Sequence[Candidate], facts: Facts) -> Iterable[tupl
     stages: list[tuple[list[Candidate], str]] = []
     for label, selectors in (("primary", row.primary), ("fallback", row.fallback)):
         for selector in selectors:
-            found = [c for c in fleet if _matches(selector, c) and c.free and c not in named]
+            found = [c for c in fleet if _matches(selector, c) and c not in named]
             found.sort(key=lambda c: -c.quality)
             named += found
             stages.append((found, f"{label}: {row.why}"))
     others = sorted((c for c in fleet if c.free and c not in named), key=lambda c: -c.quality)
-    paid = sorted((c for c in fleet if not c.free), key=lambda c: c.input_price + c.output_price)
+    paid = sorted((c for c in fleet if not c.free and c not in named), key=lambda c: c.input_price + c.output_price)
     if facts.quality is Quality.FAST:
         stages = [(sorted(named, key=lambda c: -c.speed), f"the fastest of {row.agent}")]
     elif facts.quality is Quality.BEST:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  a table: one row a line reads better than wrapped ones
 """What the simulated models know: a few functions, capitals, and the words by which task types are told apart."""
 
 from __future__ import annotations

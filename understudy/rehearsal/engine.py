@@ -122,7 +122,9 @@ def _asked_shape(ask: Ask) -> Mapping[str, Any] | None:
         if found := schema.find_schema(text):
             return found
     if not ask.wants_json and not re.search(r"\bJSON\b", ask.system):
-        asked = re.search(r"\b(?:as|in|with|return|reply|respond|answer|output|only|valid|a|one) (?:a |one )?JSON\b", ask.user)
+        asked = re.search(
+            r"\b(?:as|in|with|return|reply|respond|answer|output|only|valid|a|one) (?:a |one )?JSON\b", ask.user
+        )
         if not asked or prose.is_code_request(ask.user):
             return None
     for text in (ask.system, ask.user):
@@ -144,7 +146,9 @@ def _text(ask: Ask) -> str:
     if kind in ("code", "tests"):
         code = write_code(ask.user) if kind == "code" else write_tests(ask.user)
         code = f"# (simulated {ask.model})\n{code}"
-        return code if code_only else f"{mark}Here {'is' if kind == 'code' else 'are'} the {kind}.\n\n```python\n{code}```"
+        return (
+            code if code_only else f"{mark}Here {'is' if kind == 'code' else 'are'} the {kind}.\n\n```python\n{code}```"
+        )
     if kind == "review":
         return mark + review(ask.user)
     return mark + (prose.summary(ask.user) if kind == "summary" else prose.plain(ask.user, ask.earlier))
@@ -191,36 +195,36 @@ def _number(key: str, level: schema.Schema, task: str) -> float | int | None:
     return int(number) if level.get("type") == "integer" or number.is_integer() else number
 
 
+# Where a string property finds its value in a task: (pattern of its name, pattern of the value, group).
+_FOUND = (
+    (r"url|uri|link", r"https?://[^\s\"'<>)]+", 0),
+    (r"e?mail", r"[\w.+-]+@[\w-]+\.[\w.]+", 0),
+    (r"city|location|place|country|destination", r"\b(?i:in|to|for|at|from|of) ((?:[A-Z][\w'-]+ ?)+)", 1),
+    (r"(?:full_?)?name|person|author", r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b", 0),
+    (r"expression|formula", r"[\d(][\d\s().+*/-]*[\d)]", 0),
+)
+
+
 def _string(key: str, task: str, ask: Ask) -> str | None:
     if re.search(r"reason|why|explan|rationale|because|comment|feedback", key):
         return f"simulated judgement of {ask.model} by fixed rules"
     if key in ("code", "source", "program"):
         return write_code(task)
-    if key in ("url", "uri", "link") and (found := re.search(r"https?://[^\s\"'<>)]+", task)):
-        return found[0]
-    if key in ("email", "mail") and (found := re.search(r"[\w.+-]+@[\w-]+\.[\w.]+", task)):
-        return found[0]
     if found := re.search(rf"\b{re.escape(key)}\b[\"']?\s*(?:[:=]|\bis\b)\s*[\"']?([^\n,;.\"']+)", task, re.IGNORECASE):
         return found[1].strip()
-    if key in ("city", "location", "place", "country", "destination") and (
-        found := re.search(r"\b(?:in|to|for|at|from|of) ((?:[A-Z][\w'-]+ ?)+)", task)
-    ):
-        return found[1].strip()
-    if key in ("name", "person", "author") and (found := re.search(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b", task)):
-        return found[0]
-    if re.search(r"expression|formula", key) and (found := re.search(r"[\d(][\d\s().+*/-]*[\d)]", task)):
-        return found[0].strip()
+    for named, pattern, group in _FOUND:
+        if re.fullmatch(named, key) and (found := re.search(pattern, task)):
+            return found[group].strip()
     if re.search(r"query|question|prompt|input|text|message|topic|task|instruction|goal", key) and ask.tools:
         return prose.head(task, 300)
-    if re.search(r"answer|result|output|content|summary|text|message|response", key):
-        return _text(replace(ask, user=task))
-    return None
+    wanted = re.search(r"answer|result|output|content|summary|text|message|response", key)
+    return _text(replace(ask, user=task)) if wanted else None
 
 
 def _plan(level: schema.Schema, ask: Ask) -> list[Any] | None:
     """A valid chain of steps: each needs the one before it. Ids are s1, s2 ... or numbers, as the schema says."""
-    items = level.get("items")
-    if not isinstance(items, Mapping) or "properties" not in items:
+    items: Mapping[str, Any] = level.get("items") or {}
+    if "properties" not in items:
         return None
     most = min(int(level.get("maxItems", 8)), 8)
     parts = prose.steps(prose.task_part(ask.user))[:most]
@@ -235,8 +239,8 @@ def _step(items: Mapping[str, Any], ask: Ask, number: int, part: str) -> Any:
         if key in ("id", "key", "step", "number", "name") and kind in ("string", "integer"):
             return number if kind == "integer" else f"s{number}"
         if kind == "array" and re.search(r"need|depend|after|input|require|from|uses", key):
-            before = level.get("items")
-            whole = isinstance(before, Mapping) and before.get("type") == "integer"  # pyright: ignore[reportUnknownMemberType]
+            before: Mapping[str, Any] = level.get("items") or {}
+            whole = before.get("type") == "integer"
             return [] if number == 1 else [number - 1 if whole else f"s{number - 1}"]
         if kind == "string" and re.search(r"task|text|prompt|goal|descr|instruct|title|what|do", key):
             return part

@@ -11,9 +11,7 @@ from typing import Any
 from understudy.rehearsal.script import DEFAULT_KEY, ModelLimits, Plays, Script, ScriptedModel
 
 
-def _groq(
-    name: str, rpd: int, tpm: int, tpd: int, *, rpm: int = 30, cap: int = 8_192, wire: str = ""
-) -> ScriptedModel:
+def _groq(name: str, rpd: int, tpm: int, tpd: int, *, rpm: int = 30, cap: int = 8_192, wire: str = "") -> ScriptedModel:
     limits = ModelLimits(rpm=rpm, rpd=rpd, tpm=tpm, tpd=tpd)
     aliases = (wire,) if wire else ()
     return ScriptedModel(

@@ -34,7 +34,7 @@ class Entry:
 
 
 class Window:
-    """`limit` per `seconds`. rolling: the last `seconds`; fixed: since the last boundary of the zone; bucket: refills."""
+    """`limit` per `seconds`. rolling: the last `seconds`; fixed: since the zone's last boundary; bucket: refills."""
 
     def __init__(self, limit: int, seconds: float, shape: Shape = "rolling", zone: tzinfo = UTC) -> None:
         self.limit, self.seconds, self.shape, self.zone = limit, seconds, shape, zone
@@ -123,7 +123,7 @@ class Refusal:
 class Charge:
     """What an admitted request took, to be settled once with the tokens really used."""
 
-    entries: dict[str, Entry] = field(default_factory=lambda: dict[str, Entry]())
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     tokens: int = 0
 
 

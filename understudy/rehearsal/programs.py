@@ -120,7 +120,9 @@ def _findings(tree: ast.AST) -> list[tuple[int, str]]:
                 found.append((node.lineno, f"nothing here rules out that {name} is 0."))
             case ast.BinOp(op=ast.Div(), right=ast.Call(func=ast.Name(id="len"))):
                 found.append((node.lineno, "this divides by a length that may be 0."))
-            case ast.Call(func=ast.Name(id="range"), args=[*_, ast.BinOp(op=ast.Add(), right=ast.Constant(value=1)) as last]):
+            case ast.Call(
+                func=ast.Name(id="range"), args=[*_, ast.BinOp(op=ast.Add(), right=ast.Constant(value=1)) as last]
+            ):
                 if isinstance(last.left, ast.Call):
                     found.append((node.lineno, "this range runs one past the last index."))
             case ast.Import() | ast.ImportFrom():

@@ -13,19 +13,93 @@ from understudy.rehearsal.corpus import AGENT_OF, CAPITALS, INTENT_WORDS
 
 INTENTS = tuple(AGENT_OF)
 _STOP = frozenset(
-    "a an the and or but of to in on at for from by with as is are was were be been do does did it its this that these "
-    "those i you we they he she me my your our what which who when where how why can could would should will please not "
-    "no if then than so about into over there their has have had".split()
+    [
+        "a",
+        "an",
+        "the",
+        "and",
+        "or",
+        "but",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "for",
+        "from",
+        "by",
+        "with",
+        "as",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "do",
+        "does",
+        "did",
+        "it",
+        "its",
+        "this",
+        "that",
+        "these",
+        "those",
+        "i",
+        "you",
+        "we",
+        "they",
+        "he",
+        "she",
+        "me",
+        "my",
+        "your",
+        "our",
+        "what",
+        "which",
+        "who",
+        "when",
+        "where",
+        "how",
+        "why",
+        "can",
+        "could",
+        "would",
+        "should",
+        "will",
+        "please",
+        "not",
+        "no",
+        "if",
+        "then",
+        "than",
+        "so",
+        "about",
+        "into",
+        "over",
+        "there",
+        "their",
+        "has",
+        "have",
+        "had",
+    ]
 )
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+    ast.Div: lambda a, b: a / b,
     ast.Mod: operator.mod,
 }
-_SPOKEN = ((r"\bplus\b", "+"), (r"\bminus\b", "-"), (r"\btimes\b|\bmultiplied by\b|[×·]", "*"), (r"\bdivided by\b|÷", "/"))
-_TASK_MARK = re.compile(r"(?:^|\n)\s*(?:the )?(?:task|text|message|request|question|user|prompt|input)(?: says)?\s*:\s*", re.I)
+_SPOKEN = (
+    (r"\bplus\b", "+"),
+    (r"\bminus\b", "-"),
+    (r"\btimes\b|\bmultiplied by\b|[×·]", "*"),
+    (r"\bdivided by\b|÷", "/"),
+)
+_TASK_MARK = re.compile(
+    r"(?:^|\n)\s*(?:the )?(?:task|text|message|request|question|user|prompt|input)(?: says)?\s*:\s*", re.I
+)
 _TAGGED = re.compile(r"<(task|text|message|request|input|document|prompt)>(.*?)</\1>", re.S | re.I)
 
 
@@ -72,20 +146,30 @@ def pick(options: list[Any], task: str, whole: str) -> Any:
 
 def looks_answered(text: str) -> bool:
     """A judge's rule: the answer part is there, and is neither a refusal nor an error message."""
-    parts = re.split(r"(?:^|\n)\s*(?:the )?(?:answer|reply|response|result|output|candidate)\b[^\n:]{0,30}:", text, flags=re.I)
+    parts = re.split(
+        r"(?:^|\n)\s*(?:the )?(?:answer|reply|response|result|output|candidate)\b[^\n:]{0,30}:", text, flags=re.I
+    )
     judged = parts[-1] if len(parts) > 1 else text
-    wrong = r"i (?:can(?:no|')t|am unable|'m sorry)|as an ai\b|internal server error|rate limit|traceback|\berror\b.{0,20}\d{3}"
-    return bool(judged.strip()) and not re.search(wrong, judged, re.IGNORECASE)
+    refused = r"i (?:can(?:no|')t|am unable|'m sorry)|as an ai\b"
+    wrong = r"internal server error|rate limit|traceback|\berror\b.{0,20}\d{3}"
+    return bool(judged.strip()) and not re.search(f"{refused}|{wrong}", judged, re.IGNORECASE)
 
 
 def is_code_request(text: str) -> bool:
-    asked = r"\b(?:write|implement|create|code|build|give|show|need|define)\b.{0,80}\b(?:function|code|script|class|program|method|snippet|algorithm)\b"
-    return bool(re.search(asked, text, re.I | re.S) or re.search(r"\bpython (?:function|code|script|program)\b", text, re.I))
+    asked = (
+        r"\b(?:write|implement|create|code|build|give|show|need|define)\b.{0,80}"
+        r"\b(?:function|code|script|class|program|method|snippet|algorithm)\b"
+    )
+    return bool(
+        re.search(asked, text, re.I | re.S) or re.search(r"\bpython (?:function|code|script|program)\b", text, re.I)
+    )
 
 
 def only_code(text: str) -> bool:
     """Whether nothing but code is wanted, fences included."""
-    return bool(re.search(r"\b(?:only|just|nothing but)\b.{0,30}\bcode\b|\bno (?:fences?|markdown|explanation)", text, re.I))
+    return bool(
+        re.search(r"\b(?:only|just|nothing but)\b.{0,30}\bcode\b|\bno (?:fences?|markdown|explanation)", text, re.I)
+    )
 
 
 def kind_of(user: str, system: str) -> str:
@@ -93,9 +177,13 @@ def kind_of(user: str, system: str) -> str:
     asks = task_part(user)
     opening, role = asks[:400] + "\n" + asks[-200:], system[:200].lower()
     has_code = bool(re.search(r"```|^\s*(?:def|class|import|from) \w+", asks, re.MULTILINE))
-    if re.search(r"\b(?:write|add|create|generate|give)\b.{0,60}\btests?\b|\bunit tests?\b|\bpytest\b", opening, re.I | re.S):
+    if re.search(
+        r"\b(?:write|add|create|generate|give)\b.{0,60}\btests?\b|\bunit tests?\b|\bpytest\b", opening, re.I | re.S
+    ):
         return "tests"
-    if re.search(r"\breview|\bbugs?\b|\bdebug|wrong with|\bfindings\b", opening, re.I) and (has_code or "review" in role):
+    if re.search(r"\breview|\bbugs?\b|\bdebug|wrong with|\bfindings\b", opening, re.I) and (
+        has_code or "review" in role
+    ):
         return "review"
     if re.search(r"\bsummar|\btl;?dr\b|\bcondense|\bshorten\b|key points|\bcompact\b", opening, re.I):
         return "summary"
@@ -154,7 +242,9 @@ def summary(text: str, most: int = 3) -> str:
 def steps(text: str) -> list[str]:
     """The parts of a task of several steps: numbered lines, else what "then" and full stops divide; at least one."""
     numbered = re.findall(r"(?:^|\n)\s*(?:\d+[.)]|[-*])\s+(.+)", text)
-    parts = numbered or re.split(r"[;,.]?\s*\b(?:and then|then|after that|finally|afterwards)\b,?\s*|(?<=[.;!?])\s+", text)
+    parts = numbered or re.split(
+        r"[;,.]?\s*\b(?:and then|then|after that|finally|afterwards)\b,?\s*|(?<=[.;!?])\s+", text
+    )
     kept = [p.strip(" .;,\n") for p in parts if len(p.strip(" .;,\n")) > 2]
     return kept[:8] or [head(text, 200) or "answer"]
 

@@ -65,9 +65,7 @@ def schema_of(value: Any) -> dict[str, Any]:
 
 
 def fits(value: Any, schema: Schema) -> bool:
-    """Whether a hinted value satisfies the keywords of this level."""
-    if "const" in schema:
-        return value == schema["const"]
+    """Whether a hinted value satisfies the keywords of this level (const aside)."""
     if "enum" in schema:
         return value in schema["enum"]
     kinds = schema.get("type")
@@ -75,15 +73,17 @@ def fits(value: Any, schema: Schema) -> bool:
         return False
     if isinstance(value, str):
         return schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf) and "format" not in schema
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
-        above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
-        step = schema.get("multipleOf")
-        return low <= value <= high and above < value < below and (step is None or value % step == 0)
     if isinstance(value, list):
-        many = cast(list[Any], value)
+        many = cast("list[Any]", value)
         return schema.get("minItems", 0) <= len(many) <= schema.get("maxItems", math.inf)
-    return True
+    return isinstance(value, bool) or not isinstance(value, int | float) or _in_range(value, schema)
+
+
+def _in_range(value: float, schema: Schema) -> bool:
+    low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+    above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+    step = schema.get("multipleOf")
+    return low <= value <= high and above < value < below and (step is None or value % step == 0)
 
 
 class _Sampler:
@@ -93,31 +93,32 @@ class _Sampler:
     def value(self, schema: Any, name: str, depth: int) -> Any:
         if not isinstance(schema, Mapping):
             return "simulated"
-        level = self._resolved(cast(Schema, schema))
+        level = self._resolved(cast("Schema", schema))
         if "const" in level:
             return level["const"]
-        if isinstance(items := level.get("items"), Mapping) and "$ref" in items:
+        if "$ref" in (items := _table(level.get("items"))):
             # Whoever hints sees the items themselves, with what their own references need.
-            level = {**level, "items": {"$defs": self._root.get("$defs", {}), **self._resolved(cast(Schema, items))}}
+            level = {**level, "items": {"$defs": self._root.get("$defs", {}), **self._resolved(items)}}
         hinted = self._hint(name, level)
         if hinted is not None and fits(hinted, level):
             return hinted
         if "enum" in level:
-            return level["enum"][0]
+            return next(iter(level["enum"]))
         for key in ("anyOf", "oneOf"):
-            if options := level.get(key):
+            if options := list[Any](level.get(key) or ()):
                 return self._choose(level, key, options, name, depth)
         kinds = level.get("type")
         kind = kinds if isinstance(kinds, str) else next((k for k in kinds or () if k != "null"), None)
         if kind is None:
             kind = "object" if "properties" in level else "array" if "items" in level else "string"
-        return {
+        made: dict[str, Callable[[Schema, str, int], Any]] = {
             "object": self._object,
             "array": self._array,
             "string": self._string,
             "number": self._number,
             "integer": self._number,
-        }.get(kind, lambda *_: None if kind == "null" else True)(level, name, depth)
+        }
+        return made[kind](level, name, depth) if kind in made else None if kind == "null" else True
 
     def _resolved(self, schema: Schema) -> Schema:
         """$ref followed, allOf merged."""
@@ -143,17 +144,16 @@ class _Sampler:
         return base
 
     def _target(self, ref: str) -> Schema:
-        place: Any = self._root
+        place = self._root
         for part in ref.lstrip("#").strip("/").split("/"):
             if part:
-                place = place.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(place, Mapping) else {}
-        return cast(Schema, place) if isinstance(place, Mapping) else {}
+                place = _table(place.get(part.replace("~1", "/").replace("~0", "~")))
+        return place
 
     def _choose(self, level: Schema, key: str, options: list[Any], name: str, depth: int) -> Any:
         rest = {k: v for k, v in level.items() if k != key}
-        real = [o for o in options if not (isinstance(o, Mapping) and cast(Schema, o).get("type") == "null")]
-        nullable = len(real) < len(options)
-        if (nullable and depth >= DEEPEST) or not real:
+        real = [_table(o) for o in options if _table(o).get("type") != "null"]
+        if (len(real) < len(options) and depth >= DEEPEST) or not real:
             return None
         # Below the deepest level a leaf ends the recursion; above it the first option is the schema's own favourite.
         leaf = next((o for o in real if self._resolved(o).get("type") not in ("object", "array")), real[0])
@@ -186,7 +186,7 @@ class _Sampler:
         return made
 
     def _other(self, item: Any, items: Any, made: list[Any]) -> Any:
-        schema = self._resolved(cast(Schema, items)) if isinstance(items, Mapping) else {}
+        schema = self._resolved(_table(items))
         if "enum" in schema:
             return next((o for o in schema["enum"] if o not in made), item)
         if isinstance(item, bool):
@@ -203,22 +203,33 @@ class _Sampler:
         return text[: level.get("maxLength")]
 
     def _number(self, level: Schema, name: str, depth: int) -> int | float:
-        whole = level.get("type") == "integer" or "integer" in (level.get("type") or ())
-        low, high = level.get("minimum", -math.inf), level.get("maximum", math.inf)
-        above, below = level.get("exclusiveMinimum", -math.inf), level.get("exclusiveMaximum", math.inf)
+        """The whole step nearest to 1 that is allowed; without steps the middle of the range, or one from its end."""
+        kinds = level.get("type") or ()
+        whole = kinds == "integer" or (not isinstance(kinds, str) and "integer" in kinds)
         step = level.get("multipleOf", 1 if whole else None)
-        floor, ceiling = max(low, above), min(high, below)
+        above, below = level.get("exclusiveMinimum", -math.inf), level.get("exclusiveMaximum", math.inf)
+        floor = max(level.get("minimum", -math.inf), above)
+        ceiling = min(level.get("maximum", math.inf), below)
         if step is not None:
-            value: float = 1 if whole and floor < 1 < ceiling else math.ceil(max(floor, 0 if ceiling >= 0 else floor))
-            value = math.ceil(value / step) * step if math.isfinite(value) else math.floor(ceiling / step) * step
-            value = value + step if value <= above else value
-            value = math.floor(high / step) * step if value > high else value
-            value = value - step if value >= below else value
+            least = (
+                -math.inf if floor == -math.inf else math.ceil(floor / step) + (floor == above and floor % step == 0)
+            )
+            most = (
+                math.inf
+                if ceiling == math.inf
+                else math.floor(ceiling / step) - (ceiling == below and ceiling % step == 0)
+            )
+            value = min(max(1, least), most) * step
         elif math.isfinite(floor) and math.isfinite(ceiling):
-            value = low if low == high else (floor + ceiling) / 2
+            value = (floor + ceiling) / 2
         else:
             value = floor + 1 if math.isfinite(floor) else ceiling - 1 if math.isfinite(ceiling) else 1.0
         return int(value) if whole else value
+
+
+def _table(value: Any) -> Schema:
+    """A mapping as it is; anything else (true, false, nonsense) as the schema that says nothing."""
+    return cast("Schema", value) if isinstance(value, Mapping) else {}
 
 
 def _objects(text: str) -> list[dict[str, Any]]:

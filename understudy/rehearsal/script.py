@@ -1,4 +1,4 @@
-'''The script of a simulated provider: its models, limits, faults and fixed replies. Read from TOML.
+"""The script of a simulated provider: its models, limits, faults and fixed replies. Read from TOML.
 
     flavour = "llama.cpp"             # a local server's own error texts: ollama | lm_studio | llama.cpp | vllm
     [accounts]                        # which keys are accepted; keys of one account share its limits.
@@ -17,7 +17,7 @@
     first_token = 0.02                # seconds between the headers and the first piece of a stream
     pace = 200                        # pieces (about a word each) per second in a stream; 0: all at once
     loaded = true                     # false: a local server answers "No models loaded" or "Loading model"
-    replies = [ { pattern = "(?i)weather in (\\w+)", text = "It rains in \\1." } ]
+    replies = [ { pattern = '(?i)weather in (\\w+)', text = 'It rains in \\1.' } ]
 
     [models.limits]                   # every one may be left out
     rpm = 30
@@ -41,7 +41,7 @@
     seconds = 30                      # stall, silence: how long; left out: until somebody gives up
 
 A file with a wrong key or value raises ConfigError that names the key.
-'''
+"""
 
 from __future__ import annotations
 

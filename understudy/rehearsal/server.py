@@ -1,4 +1,4 @@
-"""A simulated provider on the loopback address: an ASGI application on uvicorn, in a thread and event loop of its own."""
+"""A simulated provider on the loopback address: an ASGI application on uvicorn, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 import threading
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -19,9 +20,10 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from understudy.rehearsal.clock import WallClock
+from understudy.rehearsal.engine import Ask
 from understudy.rehearsal.script import DEFAULT_KEY, WIRE_FAULTS, Fault, Plays, Script
 from understudy.rehearsal.stage import Stage, Trouble, Turn
-from understudy.rehearsal.wire import Rendered, Wire
+from understudy.rehearsal.wire import Wire
 from understudy.rehearsal.wire_anthropic import AnthropicWire
 from understudy.rehearsal.wire_gemini import GeminiWire
 from understudy.rehearsal.wire_openai import OpenAIWire
@@ -45,18 +47,22 @@ class Received:
 
 
 class Server:
-    """`with Server("groq", script) as server:` runs until the block ends. requests grows as they come in.
+    """`with Server("groq", script) as server:` runs until the block ends. It may be started again, on another port, and
+    remembers what was used of its limits.
 
-    base_url is what the provider's SDK takes; key one that is accepted. Raises OSError when no port can be had.
+    requests holds the last `kept` requests (None: all), oldest first. base_url is what the provider's SDK takes; key
+    one that is accepted. Raises OSError when no port can be had.
     """
 
-    def __init__(self, plays: Plays, script: Script | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, plays: Plays, script: Script | None = None, *, clock: Clock | None = None, kept: int | None = 10_000
+    ) -> None:
         from understudy.rehearsal.fleet import default_script
 
         self.plays: Plays = plays
         self.script = script if script is not None else default_script(plays)
         self.stage = Stage(self.script, clock or WallClock())
-        self.requests: list[Received] = []
+        self.requests: deque[Received] = deque(maxlen=kept)
         self.url = ""
         self._wire = wire_of(plays, self.script)
         self._thread: threading.Thread | None = None
@@ -76,11 +82,14 @@ class Server:
 
     def start(self) -> Server:
         """Listen, and return when requests are answered."""
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Without the protocol's number asyncio leaves Nagle's algorithm on, and each answer takes 40 ms.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(listening, ready), name=f"rehearsal-{self.plays}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(listening, ready), name=f"rehearsal-{self.plays}", daemon=True
+        )
         self._thread.start()
         if not ready.wait(10):
             raise OSError("the rehearsal server did not start within 10 seconds")
@@ -105,13 +114,15 @@ class Server:
         """Whether these bytes arrived here in any request, path or header."""
         wanted = text.encode() if isinstance(text, str) else text
         shown = (f"{r.path}?{r.query} {r.headers}".encode() + r.body for r in tuple(self.requests))
-        escaped = json.dumps(text)[1:-1].encode() if isinstance(text, str) else wanted
-        return any(wanted in s or escaped in s for s in shown)
+        forms = {wanted}
+        if isinstance(text, str):
+            forms |= {json.dumps(text, ensure_ascii=a)[1:-1].encode() for a in (True, False)}
+        return any(form in s for s in shown for form in forms)
 
     def _run(self, listening: socket.socket, ready: threading.Event) -> None:
         config = uvicorn.Config(
-            self, loop="none", http=_protocol(self._connections), ws="none", lifespan="off", log_config=None, access_log=False,
-            server_header=False, date_header=False, proxy_headers=False,
+            self, http=_protocol(self._connections), loop="none", ws="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False, date_header=False, proxy_headers=False,
         )  # fmt: skip
         self._uvicorn = _Uvicorn(config, ready, self._connections)
         with contextlib.closing(listening), asyncio.Runner() as runner:
@@ -134,42 +145,47 @@ class Server:
     async def _answer(self, request: Request) -> Response | None:
         """The response, or None to reset the connection."""
         body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST:
-                return self._rendered(self._wire.trouble(Trouble("bad_request", status=413, detail="Request Entity Too Large"), 0))
-        self._record(request, body)
-        path, query = request.url.path, dict(request.query_params)
-        operation = self._wire.operation(request.method, path)
-        if operation == "health":
-            return JSONResponse({"status": "ok"})
         try:
-            account = self.stage.account(self._wire.key(request.headers, query))
-            if operation is None:
-                raise Trouble("bad_request", status=404, detail=f"Unknown request URL: {request.method} {path}")
-            if operation == "models":
-                return JSONResponse(self._wire.models(self.script))
-            if operation == "model":
-                found = self._wire.model(self.script, path)
-                if found is None:
-                    raise Trouble("not_found", model=path.rpartition("/")[2])
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST:
+                    raise Trouble("bad_request", status=413, detail="Request Entity Too Large")
+            self._record(request, body)
+            account = self.stage.account(self._wire.key(request.headers, dict(request.query_params)))
+            found = self._look_up(request, body)
+            if not isinstance(found, Ask):
                 return JSONResponse(found)
-            ask = self._wire.ask(path, query, _parsed(body))
-            if operation == "count":
-                return JSONResponse(self._wire.count(ask))
-            turn = self.stage.open(account, ask)
+            turn = self.stage.open(account, found)
         except Trouble as trouble:
             await self._pause(request, trouble.latency)
-            return self._rendered(self._wire.trouble(trouble, self.stage.clock.now()))
+            told = self._wire.trouble(trouble, self.stage.clock.now())
+            return JSONResponse(told.body, told.status, headers=told.headers)
         return await self._perform(request, turn)
+
+    def _look_up(self, request: Request, body: bytes) -> Ask | dict[str, Any]:
+        """What is asked of a model, or the answer to everything else. Raises Trouble."""
+        path = request.url.path
+        operation = self._wire.operation(request.method, path)
+        found: dict[str, Any] | None = {}
+        if operation in ("chat", "count"):
+            ask = self._wire.ask(path, dict(request.query_params), _parsed(body))
+            return ask if operation == "chat" else self._wire.count(ask)
+        if operation == "health":
+            found = {"status": "ok"}
+        elif operation == "models":
+            found = self._wire.models(self.script)
+        elif operation == "model":
+            found = self._wire.model(self.script, path)
+        else:
+            raise Trouble("bad_request", status=404, detail=f"Unknown request URL: {request.method} {path}")
+        if found is None:
+            raise Trouble("not_found", model=path.rpartition("/")[2])
+        return found
 
     def _record(self, request: Request, body: bytes) -> None:
         headers = {k: v for k, v in request.headers.items() if k not in _KEY_HEADERS}
         query = "&".join(f"{k}={'***' if k == 'key' else v}" for k, v in request.query_params.items())
         self.requests.append(Received(request.method, request.url.path, query, headers, body, self.stage.clock.now()))
-
-    def _rendered(self, found: Rendered) -> Response:
-        return JSONResponse(found.body, found.status, headers=found.headers)
 
     async def _perform(self, request: Request, turn: Turn) -> Response | None:
         fault = turn.fault if turn.fault and turn.fault.kind in WIRE_FAULTS else None
@@ -181,7 +197,9 @@ class Server:
             return None
         headers = self._wire.headers(turn, self.stage.clock.now())
         if turn.ask.stream:
-            return StreamingResponse(self._stream(request, turn, fault), headers=headers, media_type="text/event-stream")
+            return StreamingResponse(
+                self._stream(request, turn, fault), headers=headers, media_type="text/event-stream"
+            )
         self.stage.settle(turn)
         if fault is None:
             return JSONResponse(self._wire.whole(turn), headers=headers)

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
+from understudy.rehearsal.engine import Ask
 from understudy.rehearsal.script import Script
 from understudy.rehearsal.stage import Trouble, Turn
-from understudy.rehearsal.engine import Ask
 from understudy.tokens import estimate
 
 Body = dict[str, Any]

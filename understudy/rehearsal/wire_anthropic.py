@@ -20,7 +20,11 @@ FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", 
 
 class AnthropicWire:
     def operation(self, method: str, path: str) -> str | None:
-        operations = {("POST", "/v1/messages"): "chat", ("POST", "/v1/messages/count_tokens"): "count", ("GET", "/v1/models"): "models"}
+        operations = {
+            ("POST", "/v1/messages"): "chat",
+            ("POST", "/v1/messages/count_tokens"): "count",
+            ("GET", "/v1/models"): "models",
+        }
         found = operations.get((method, path))
         return found or ("model" if method == "GET" and path.startswith("/v1/models/") else None)
 
@@ -40,7 +44,9 @@ class AnthropicWire:
             raise Trouble("bad_request", detail=f"messages: Unexpected role {json.dumps(wrong[:20])}.")
         said = [i for i, r in enumerate(roles) if r == "user" and texts[i].strip()]
         last = said[-1] if said else len(messages) - 1
-        system = text_of(body.get("system"), "system") + "".join(t for t, r in zip(texts, roles, strict=True) if r == "system")
+        system = text_of(body.get("system"), "system") + "".join(
+            t for t, r in zip(texts, roles, strict=True) if r == "system"
+        )
         tools = [t for t in tables_of(body.get("tools"), "tools") if t.get("input_schema") is not None]
         choice = table_of(body.get("tool_choice") or {}, "tool_choice")
         names = {str(b.get("id")): str(b.get("name")) for some in blocks for b in some if b.get("type") == "tool_use"}
@@ -56,9 +62,15 @@ class AnthropicWire:
             earlier=tuple(texts[:last]),
             schema=form.get("schema") if isinstance(form.get("schema"), dict) else None,
             wants_json=form.get("type") == "json_schema",
-            tools=tuple(Tool(str(t.get("name")), str(t.get("description") or ""), table_of(t["input_schema"], "input_schema")) for t in tools),
+            tools=tuple(
+                Tool(str(t.get("name")), str(t.get("description") or ""), table_of(t["input_schema"], "input_schema"))
+                for t in tools
+            ),
             tool_choice={"any": "required", "none": "none", "tool": str(choice.get("name"))}.get(kind, "auto"),
-            results=tuple((names.get(str(b.get("tool_use_id")), "the tool"), t) for b, t in zip(results, result_texts, strict=True)),
+            results=tuple(
+                (names.get(str(b.get("tool_use_id")), "the tool"), t)
+                for b, t in zip(results, result_texts, strict=True)
+            ),
             max_tokens=positive(body.get("max_tokens"), "max_tokens"),
             stream=bool(body.get("stream")),
             input_tokens=input_tokens([*texts, *result_texts, *([system] if system else [])], tools),
@@ -78,20 +90,29 @@ class AnthropicWire:
 
     def whole(self, turn: Turn) -> Body:
         content: list[Body] = [{"type": "text", "text": turn.said.text, "citations": None}] if turn.said.text else []
-        content += [{"type": "tool_use", "id": c.id.replace("call", "toolu"), "name": c.name, "input": dict(c.arguments)} for c in turn.said.calls]
+        content += [
+            {"type": "tool_use", "id": c.id.replace("call", "toolu"), "name": c.name, "input": dict(c.arguments)}
+            for c in turn.said.calls
+        ]
         stop = FINISH[turn.said.finish]
         return {**_message(turn, turn.output_tokens), "content": content, "stop_reason": stop}
 
     def frames(self, turn: Turn) -> list[bytes]:
-        made = [_event("message_start", message={**_message(turn, 1), "content": [], "stop_reason": None}), _event("ping")]
+        made = [
+            _event("message_start", message={**_message(turn, 1), "content": [], "stop_reason": None}),
+            _event("ping"),
+        ]
         index = 0
         if turn.said.text:
             made.append(_event("content_block_start", index=0, content_block={"type": "text", "text": ""}))
-            made += [_event("content_block_delta", index=0, delta={"type": "text_delta", "text": p}) for p in pieces(turn.said.text)]
+            made += [
+                _event("content_block_delta", index=0, delta={"type": "text_delta", "text": p})
+                for p in pieces(turn.said.text)
+            ]
             made.append(_event("content_block_stop", index=0))
             index = 1
         for number, call in enumerate(turn.said.calls, index):
-            block = {"type": "tool_use", "id": call.id.replace("call", "toolu"), "name": call.name, "input": {}}
+            block: Body = {"type": "tool_use", "id": call.id.replace("call", "toolu"), "name": call.name, "input": {}}
             made.append(_event("content_block_start", index=number, content_block=block))
             partial = {"type": "input_json_delta", "partial_json": json.dumps(dict(call.arguments))}
             made.append(_event("content_block_delta", index=number, delta=partial))
@@ -105,7 +126,12 @@ class AnthropicWire:
 
     def models(self, script: Script) -> Body:
         data = [_described(m) for m in script.models]
-        return {"data": data, "has_more": False, "first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
+        return {
+            "data": data,
+            "has_more": False,
+            "first_id": data[0]["id"] if data else None,
+            "last_id": data[-1]["id"] if data else None,
+        }
 
     def model(self, script: Script, path: str) -> Body | None:
         found = script.model(path.rpartition("/")[2])
@@ -123,8 +149,21 @@ def _event(kind: str, **fields: Any) -> bytes:
 
 
 def _message(turn: Turn, output: int) -> Body:
-    usage = {"input_tokens": turn.ask.input_tokens, "output_tokens": output, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "service_tier": "standard"}
-    return {"id": f"msg_rehearsal_{turn.number}", "type": "message", "role": "assistant", "model": turn.ask.model, "stop_sequence": None, "usage": usage}
+    usage = {
+        "input_tokens": turn.ask.input_tokens,
+        "output_tokens": output,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "service_tier": "standard",
+    }
+    return {
+        "id": f"msg_rehearsal_{turn.number}",
+        "type": "message",
+        "role": "assistant",
+        "model": turn.ask.model,
+        "stop_sequence": None,
+        "usage": usage,
+    }
 
 
 def _described(model: ScriptedModel) -> Body:
@@ -146,34 +185,45 @@ def _limit_headers(meter: Meter | None, now: float) -> dict[str, str]:
     return made
 
 
+_ERRORS: dict[str, tuple[int, str, str]] = {  # status, type, message
+    "auth": (401, "authentication_error", "invalid x-api-key"),
+    "payment": (402, "billing_error", "There is an issue with your billing or payment information."),
+    "insufficient_quota": (
+        400,
+        "invalid_request_error",
+        "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.",
+    ),
+    "forbidden": (403, "permission_error", "Your API key does not have permission to use the specified resource."),
+    "not_found": (404, "not_found_error", "model: {model}"),
+    "minute_quota": (
+        429,
+        "rate_limit_error",
+        "This request would exceed your organization's rate limit of {limit:,} {per} per minute. For details, refer to: https://docs.claude.com/en/api/rate-limits. You can see the response headers for current usage.",
+    ),
+    "day_quota": (
+        429,
+        "rate_limit_error",
+        "This request would exceed your organization's rate limit of {limit:,} {per} per day. For details, refer to: https://docs.claude.com/en/api/rate-limits.",
+    ),
+    "too_large": (413, "request_too_large", "Request exceeds the maximum size"),
+    "context": (400, "invalid_request_error", "prompt is too long: {input} tokens > {context} maximum"),
+    "content_policy": (400, "invalid_request_error", "Output blocked by content filtering policy"),
+    "overload": (529, "overloaded_error", "Overloaded"),
+    "server_error": (500, "api_error", "Internal server error"),
+    "bad_request": (400, "invalid_request_error", "{detail}"),
+}
+_ALIKE = {"no_models": "not_found", "loading": "not_found", "no_quota": "minute_quota"}
+
+
 def _error(t: Trouble) -> tuple[int, str, str]:
     """(status, type, message) of one trouble."""
-    per = "requests" if t.refusal and t.refusal.window.startswith("R") else "input tokens"
-    limit = t.refusal.limit if t.refusal else 50
-    match t.kind:
-        case "auth":
-            return 401, "authentication_error", "invalid x-api-key"
-        case "payment":
-            return 402, "billing_error", "There is an issue with your billing or payment information."
-        case "insufficient_quota":
-            return 400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits."
-        case "forbidden":
-            return 403, "permission_error", "Your API key does not have permission to use the specified resource."
-        case "not_found" | "no_models" | "loading":
-            return 404, "not_found_error", f"model: {t.model}"
-        case "minute_quota" | "no_quota":
-            return 429, "rate_limit_error", f"This request would exceed your organization's rate limit of {limit:,} {per} per minute. For details, refer to: https://docs.claude.com/en/api/rate-limits. You can see the response headers for current usage."
-        case "day_quota":
-            return 429, "rate_limit_error", f"This request would exceed your organization's rate limit of {limit:,} {per} per day. For details, refer to: https://docs.claude.com/en/api/rate-limits."
-        case "too_large":
-            return 413, "request_too_large", "Request exceeds the maximum size"
-        case "context":
-            return 400, "invalid_request_error", f"prompt is too long: {t.numbers['input']} tokens > {t.numbers['context']} maximum"
-        case "content_policy":
-            return 400, "invalid_request_error", "Output blocked by content filtering policy"
-        case "overload":
-            return 529, "overloaded_error", "Overloaded"
-        case "server_error":
-            return 500, "api_error", "Internal server error"
-        case _:
-            return 400, "invalid_request_error", t.detail or "Invalid request"
+    status, kind, message = _ERRORS.get(_ALIKE.get(t.kind, t.kind), _ERRORS["bad_request"])
+    words: dict[str, Any] = {
+        "model": t.model,
+        "detail": t.detail or "Invalid request",
+        "limit": t.refusal.limit if t.refusal else 50,
+        "per": "requests" if t.refusal and t.refusal.window.startswith("R") else "input tokens",
+        "input": t.numbers.get("input", 200_001),
+        "context": t.numbers.get("context", 200_000),
+    }
+    return status, kind, message.format(**words)

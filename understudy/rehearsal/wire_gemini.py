@@ -75,7 +75,10 @@ class GeminiWire:
             ),
             tool_choice={"ANY": str(allowed[0]) if len(allowed) == 1 else "required", "NONE": "none"}.get(mode, "auto"),
             results=tuple(
-                (str(table_of(_either(p, "functionResponse"), "p").get("name")), json.dumps(table_of(_either(p, "functionResponse"), "p").get("response")))
+                (
+                    str(table_of(_either(p, "functionResponse"), "p").get("name")),
+                    json.dumps(table_of(_either(p, "functionResponse"), "p").get("response")),
+                )
                 for p in responses
             ),
             max_tokens=positive(_either(config, "maxOutputTokens"), "max_output_tokens"),
@@ -102,7 +105,7 @@ class GeminiWire:
         return {"candidates": [_candidate(turn, found, last=True)], **_about(turn)}
 
     def frames(self, turn: Turn) -> list[bytes]:
-        if turn.fault and turn.fault.kind == "content_filter" or turn.said.calls or not turn.said.text:
+        if (turn.fault and turn.fault.kind == "content_filter") or turn.said.calls or not turn.said.text:
             return [sse(self.whole(turn), end="\r\n\r\n")]
         parts = pieces(turn.said.text)
         made: list[bytes] = []
@@ -112,7 +115,10 @@ class GeminiWire:
         return made
 
     def count(self, ask: Ask) -> Body:
-        return {"totalTokens": ask.input_tokens, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": ask.input_tokens}]}
+        return {
+            "totalTokens": ask.input_tokens,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": ask.input_tokens}],
+        }
 
     def models(self, script: Script) -> Body:
         return {"models": [_described(m.id, m.context, m.output_cap) for m in script.models]}
@@ -154,7 +160,10 @@ def _candidate(turn: Turn, parts: list[Body], *, last: bool) -> Body:
         candidate["finishReason"] = FINISH[turn.said.finish]
         if turn.said.sources:
             chunks = [{"web": {"uri": s, "title": "A simulated source"}} for s in turn.said.sources]
-            support = {"segment": {"startIndex": 0, "endIndex": len(turn.said.text), "text": turn.said.text}, "groundingChunkIndices": [0]}
+            support = {
+                "segment": {"startIndex": 0, "endIndex": len(turn.said.text), "text": turn.said.text},
+                "groundingChunkIndices": [0],
+            }
             candidate["groundingMetadata"] = {
                 "webSearchQueries": [turn.ask.user[:120]],
                 "groundingChunks": chunks,
@@ -178,29 +187,57 @@ def _described(name: str, context: int, cap: int) -> Body:
     }
 
 
+_ERRORS: dict[str, tuple[int, str, str]] = {  # status, its name, message
+    "payment": (
+        402,
+        "FAILED_PRECONDITION",
+        "This API method requires billing to be enabled. Please enable billing on your project and try again.",
+    ),
+    "forbidden": (403, "PERMISSION_DENIED", "Your project has been denied access. Please contact support."),
+    "not_found": (
+        404,
+        "NOT_FOUND",
+        "models/{model} is not found for API version v1beta, or is not supported for generateContent. Call ListModels to see the list of available models and their supported methods.",
+    ),
+    "context": (
+        400,
+        "INVALID_ARGUMENT",
+        "The input token count ({input}) exceeds the maximum number of tokens allowed ({context}).",
+    ),
+    "overload": (503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
+    "server_error": (
+        500,
+        "INTERNAL",
+        "An internal error has occurred. Please retry or report in https://developers.generativeai.google/guide/troubleshooting",
+    ),
+    "bad_request": (400, "INVALID_ARGUMENT", "{detail}"),
+}
+_ALIKE = {"no_models": "not_found", "loading": "not_found", "insufficient_quota": "payment"}
+
+
 def _error(t: Trouble) -> tuple[int, str, str, list[Body]]:
     """(status, its name, message, details) of one trouble."""
-    match t.kind:
-        case "auth":
-            told = "API key not valid. Please pass a valid API key."
-            info = {"@type": _TYPE + "ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com", "metadata": {"service": "generativelanguage.googleapis.com"}}
-            return 400, "INVALID_ARGUMENT", told, [info, {"@type": _TYPE + "LocalizedMessage", "locale": "en-US", "message": told}]
-        case "payment" | "insufficient_quota":
-            return 402, "FAILED_PRECONDITION", "This API method requires billing to be enabled. Please enable billing on your project and try again.", []
-        case "forbidden":
-            return 403, "PERMISSION_DENIED", "Your project has been denied access. Please contact support.", []
-        case "not_found" | "no_models" | "loading":
-            return 404, "NOT_FOUND", f"models/{t.model} is not found for API version v1beta, or is not supported for generateContent. Call ListModels to see the list of available models and their supported methods.", []
-        case "minute_quota" | "day_quota" | "no_quota" | "too_large":
-            return 429, "RESOURCE_EXHAUSTED", *_quota(t)
-        case "context":
-            return 400, "INVALID_ARGUMENT", f"The input token count ({t.numbers['input']}) exceeds the maximum number of tokens allowed ({t.numbers['context']}).", []
-        case "overload":
-            return 503, "UNAVAILABLE", "The model is overloaded. Please try again later.", []
-        case "server_error":
-            return 500, "INTERNAL", "An internal error has occurred. Please retry or report in https://developers.generativeai.google/guide/troubleshooting", []
-        case _:
-            return 400, "INVALID_ARGUMENT", t.detail or "Request contains an invalid argument.", []
+    if t.kind == "auth":
+        told = "API key not valid. Please pass a valid API key."
+        service = {"service": "generativelanguage.googleapis.com"}
+        info: Body = {
+            "@type": _TYPE + "ErrorInfo",
+            "reason": "API_KEY_INVALID",
+            "domain": "googleapis.com",
+            "metadata": service,
+        }
+        return (
+            400,
+            "INVALID_ARGUMENT",
+            told,
+            [info, {"@type": _TYPE + "LocalizedMessage", "locale": "en-US", "message": told}],
+        )
+    if t.kind in ("minute_quota", "day_quota", "no_quota", "too_large"):
+        return 429, "RESOURCE_EXHAUSTED", *_quota(t)
+    status, name, message = _ERRORS.get(_ALIKE.get(t.kind, t.kind), _ERRORS["bad_request"])
+    detail = t.detail or "Request contains an invalid argument."
+    numbers = {"input": 0, "context": 0, **t.numbers}
+    return status, name, message.format(model=t.model, detail=detail, **numbers), []
 
 
 def _quota(t: Trouble) -> tuple[str, list[Body]]:
@@ -218,8 +255,14 @@ def _quota(t: Trouble) -> tuple[str, list[Body]]:
     }
     if refused.limit:
         violation["quotaValue"] = str(refused.limit)
-    link = {"description": "Learn more about Gemini API quotas", "url": "https://ai.google.dev/gemini-api/docs/rate-limits"}
-    details: list[Body] = [{"@type": _TYPE + "Help", "links": [link]}, {"@type": _TYPE + "QuotaFailure", "violations": [violation]}]
+    link = {
+        "description": "Learn more about Gemini API quotas",
+        "url": "https://ai.google.dev/gemini-api/docs/rate-limits",
+    }
+    details: list[Body] = [
+        {"@type": _TYPE + "Help", "links": [link]},
+        {"@type": _TYPE + "QuotaFailure", "violations": [violation]},
+    ]
     if t.retry_after is not None:
         # As the service does it: the message is exact, the detail is in whole seconds. Rounded up, waiting is enough.
         told += f"\nPlease retry in {t.retry_after:.9f}".rstrip("0").rstrip(".") + "s."

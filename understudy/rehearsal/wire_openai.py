@@ -57,7 +57,9 @@ class OpenAIWire:
         roles = [str(m.get("role")) for m in messages]
         for number, role in enumerate(roles):
             if role not in ("system", "developer", "user", "assistant", "tool"):
-                raise Trouble("bad_request", detail=f"'messages.{number}' : discriminator property 'role' has invalid value")
+                raise Trouble(
+                    "bad_request", detail=f"'messages.{number}' : discriminator property 'role' has invalid value"
+                )
         last = max((i for i, r in enumerate(roles) if r == "user"), default=len(roles) - 1)
         names = {
             str(c.get("id")): str(table_of(c.get("function"), "function").get("name"))
@@ -74,10 +76,10 @@ class OpenAIWire:
             user=texts[last],
             system="\n".join(t for t, r in zip(texts, roles, strict=True) if r in ("system", "developer")),
             earlier=tuple(t for t, r in zip(texts[:last], roles, strict=False) if r in ("user", "assistant")),
-            schema=native if isinstance(native, dict) else None,
+            schema=table_of(native, "schema") if native else None,
             wants_json=form.get("type") in ("json_object", "json_schema"),
             tools=tuple(_tool(table_of(t.get("function"), "function")) for t in tools),
-            tool_choice=choice if isinstance(choice, str) else str(table_of(choice.get("function"), "function").get("name")),
+            tool_choice=choice if isinstance(choice, str) else _named(choice),
             results=tuple(
                 (names.get(str(m.get("tool_call_id")), "the tool"), t)
                 for m, t, r in zip(messages[last:], texts[last:], roles[last:], strict=True)
@@ -164,6 +166,10 @@ class OpenAIWire:
         return {"x_groq": {"id": f"req_rehearsal_{turn.number}"}} if self.plays == "groq" else {}
 
 
+def _named(choice: Any) -> str:
+    return str(table_of(table_of(choice, "tool_choice").get("function"), "tool_choice.function").get("name"))
+
+
 def _tool(function: Body) -> Tool:
     return Tool(
         str(function.get("name") or ""),
@@ -177,7 +183,7 @@ def _frame(turn: Turn, kind: str) -> Body:
         "id": f"chatcmpl-rehearsal-{turn.number}",
         "object": kind,
         "created": int(turn.at),
-        "model": turn.model.id,
+        "model": turn.ask.model,
         "system_fingerprint": "fp_rehearsal",
     }
 

@@ -44,6 +44,7 @@ class Events:
         self._rest = b""
         self._chars = 0
         self._begun = False
+        self._refused = False
         self._texts: list[str] = []
         self._structured: Any = None
         self._trouble: dict[str, Any] = {}
@@ -71,7 +72,7 @@ class Events:
         if subtype != "success" and not (one_call and subtype == OUR_BUDGET):
             raise _malformed(f"claude gave up ({subtype.removeprefix('error_').replace('_', ' ')}).", usage)
         stop = str(last.get("stop_reason") or "end_turn")
-        if stop == "refusal":
+        if stop == "refusal" or self._refused:
             raise CallFailed(Failure.CONTENT_FILTER, "The model refused.", remedy="Ask another model.", usage=usage)
         text = last.get("result")
         text = text if isinstance(text, str) and not one_call else "".join(self._texts)
@@ -102,6 +103,8 @@ class Events:
         match said.get("type"):
             case "system":
                 self._begun = True
+                # Such as model_refusal_no_fallback; the result's own stop_reason is null then.
+                self._refused = self._refused or str(said.get("subtype")).startswith("model_refusal")
             case "stream_event":
                 self._count(_table(_table(said.get("event")).get("delta")))
             case "rate_limit_event":

@@ -116,6 +116,8 @@ def until_reset(text: str, now: float) -> float | None:
         return max(0.0, int(found[1]) - now)
     if not (found := _RESETS.search(text)):
         return None
+    if int(found["hour"]) > 12:
+        return None
     hour, minute = int(found["hour"]) % 12 + (12 if found["half"].lower() == "pm" else 0), int(found["minute"] or 0)
     zone = _zone(found["zone"])
     here = datetime.fromtimestamp(now, UTC).astimezone(zone)

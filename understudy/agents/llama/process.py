@@ -195,6 +195,11 @@ class ModelProcess:
                 if spent is not None and reply is not None and "written" in reply:
                     spent(Written(**reply["written"]))
                 raise
+            except CallFailed:
+                raise
+            except Exception:  # the caller's own `told` failed: the model must not go on for nobody
+                self._send({"do": "cancel", "id": number})
+                raise
         if "failed" in reply:
             raise self._refused(reply)
         if spent is not None and "written" in reply:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 KINDS = {"local": "openai_compatible"}  # plays -> the kind of the adapter, where they differ
 NOWHERE = "http://127.0.0.1:9/v1"  # stands for the server while only candidates are listed
+# As `python -m understudy.rehearsal.claude`, but of this very package: the CLI's environment has no PYTHONPATH.
+CLAUDE = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from understudy.rehearsal.claude import main; sys.exit(main())"
+)
 # Ratings of the local models, for which no catalogue exists: (quality, speed), 0 to 100, priors.
 LOCAL_RATINGS = {"nemotron-12b": (52, 55), "ministral-3b": (38, 75), "qwen3-coder-30b-a3b": (60, 60)}
 
@@ -32,14 +36,14 @@ async def candidates(name: str, provider: Provider, settings: Settings) -> tuple
 
 
 def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
-    """A worker of the real adapter; its server is started with the first one of this provider and stopped with the last.
+    """A worker of the real adapter; its server starts with the first one of this provider and stops with the last.
 
     Raises ConfigError for a broken script.
     """
     if provider.plays == "claude_code":
         stand_in = _stand_in(provider, None)
         return _adapter(stand_in.kind).worker(candidate, stand_in, settings)
-    server, leave = _running.enter(candidate.provider, provider)
+    server, leave = _playing.enter(candidate.provider, provider)
     try:
         stand_in = _stand_in(provider, server.base_url)
         return Rehearsing(candidate, _adapter(stand_in.kind).worker(candidate, stand_in, settings), leave)
@@ -72,8 +76,13 @@ class Rehearsing:
             self.leave()
 
 
-class _Running:
-    """The servers of this process, one for each provider's table; the kernel has only one of each port anyway."""
+def servers() -> dict[str, Server]:
+    """The servers of this process by the provider's name, running or stopped: what they received can be looked at."""
+    return _playing.servers()
+
+
+class _Playing:
+    """The servers of this process, one for each provider's table; what is used of their limits outlives a pause."""
 
     def __init__(self) -> None:
         self._servers: dict[tuple[str, Provider], tuple[Server, set[object]]] = {}
@@ -84,24 +93,30 @@ class _Running:
         from understudy.rehearsal.server import Server
 
         with self._lock:
-            server, guests = self._servers.get((name, provider)) or (Server(provider.plays, _script(provider)), set())
+            place = (name, provider)
+            if place not in self._servers:
+                self._servers[place] = Server(provider.plays, _script(provider)), set()
+            server, guests = self._servers[place]
             if not guests:
                 server.start()
-                self._servers[name, provider] = server, guests
             guest = object()
             guests.add(guest)
-        return server, lambda: self._leave((name, provider), guest)
+        return server, lambda: self._leave(place, guest)
+
+    def servers(self) -> dict[str, Server]:
+        with self._lock:
+            return {name: server for (name, _), (server, _) in self._servers.items()}
 
     def _leave(self, place: tuple[str, Provider], guest: object) -> None:
         with self._lock:
-            server, guests = self._servers.get(place, (None, set[object]()))
-            guests.discard(guest)
-            if server is not None and not guests:
-                self._servers.pop(place, None)
-                server.stop()
+            server, guests = self._servers[place]
+            if guest in guests:
+                guests.remove(guest)
+                if not guests:
+                    server.stop()
 
 
-_running = _Running()  # workers are made one by one and share a server: somebody has to know it
+_playing = _Playing()  # workers are made one by one and share a server: somebody has to know it
 
 
 class _Keys:
@@ -149,7 +164,7 @@ def _stand_in(provider: Provider, base_url: str | None) -> Provider:
     }
     if provider.plays == "claude_code":
         scripted = ("--rehearsal-script", str(provider.script.expanduser().resolve())) if provider.script else ()
-        changes["command"] = (sys.executable, "-m", "understudy.rehearsal.claude", *scripted)
+        changes["command"] = (sys.executable, "-c", CLAUDE, str(Path(__file__).parents[3]), *scripted)
         changes["accounts"] = provider.accounts
     else:
         changes["base_url"] = base_url
