@@ -1,0 +1,212 @@
+"""The commands with their options. Declarations only: what a command does is imported when it runs.
+
+Every command returns its work undone: the parser has its own ideas of how interrupts and closed pipes end a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import typer
+
+# Neither rich's help nor its tracebacks: importing rich would take longer than printing the help.
+app = typer.Typer(
+    name="understudy",
+    help="A frontier model directs under a hard token budget; cheap and free models do the work.",
+    epilog="Without a command: the REPL. Exit codes: 0 answered, 1 a bug or doctor's no, 2 usage or configuration, "
+    "3 nobody could answer, 4 budget refused, 5 validation failed everywhere, 130 interrupted.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+policies = typer.Typer(help="The versioned routing tables.", rich_markup_mode=None, no_args_is_help=False)
+app.add_typer(policies, name="policy")
+
+Work = Callable[[], int]  # returns the exit code
+Config = Annotated[str | None, typer.Option("--config", metavar="PATH", help="The configuration file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Session = Annotated[str | None, typer.Option("--session", metavar="ID", help="The conversation.")]
+
+
+def _later(work: Callable[[], Coroutine[Any, Any, int]]) -> Work:
+    def run() -> int:
+        from understudy.cli.running import run_async
+
+        return run_async(work())
+
+    return run
+
+
+def _config(context: typer.Context, own: str | None) -> str | None:
+    """--config before or after the command's name."""
+    return own or context.find_root().params.get("config")
+
+
+@app.callback(invoke_without_command=True)
+def understudy(
+    context: typer.Context,
+    config: Config = None,
+    session: Session = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> Work:
+    """A frontier model directs under a hard token budget; cheap and free models do the work."""
+    if version:
+        import understudy as package
+        from understudy.cli.terminal import say
+
+        say(f"understudy {package.__version__}")
+        raise typer.Exit(0)
+    if context.invoked_subcommand is not None:
+        return lambda: 0
+    from understudy.cli.repl import start
+
+    return lambda: start(config, session)
+
+
+@app.command()
+def ask(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT|-", help="The task; - reads it from stdin.")
+    ] = None,
+    as_json: AsJson = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Tell stages and progress while it runs.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Nothing of it may leave this machine.")] = False,
+    intent: Annotated[str | None, typer.Option(metavar="NAME", help="What kind of task it is.")] = None,
+    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Which policy decides.")] = None,
+    schema: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A JSON schema; the answer will be one object of it.")
+    ] = None,
+    file: Annotated[
+        list[str] | None, typer.Option(metavar="PATH", help="A text file of the task; again for more.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", min=1, help="The longest answer, in tokens.")] = None,
+    deadline: Annotated[float | None, typer.Option(metavar="SECONDS", help="When to give up.")] = None,
+    session: Session = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Which specialist works.")] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(metavar="{fast,balanced,best}", help="The fastest, the policy's own order, or the best first."),
+    ] = None,
+    config: Config = None,
+) -> Work:
+    """Do one task.
+
+    A text that begins with a dash goes after --.
+    """
+    from understudy.cli.ask import Wishes, ask_for
+
+    wishes = Wishes(
+        words=tuple(words or ()),
+        files=tuple(file or ()),
+        schema=schema,
+        private=private,
+        intent=intent,
+        policy=policy,
+        agent=agent,
+        quality=quality,
+        max_tokens=max_tokens,
+        deadline=deadline,
+        session=session,
+    )
+    return _later(lambda: ask_for(_config(context, config), wishes, as_json=as_json, stream=stream))
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: AsJson = False, config: Config = None) -> Work:
+    """Say what is missing and how to mend it.
+
+    What is configured, reachable, logged in and loaded: one line and one remedy each.
+    """
+    from understudy.cli.doctor import doctor as work
+
+    return _later(lambda: work(_config(context, config), as_json=as_json))
+
+
+@app.command()
+def models(context: typer.Context, as_json: AsJson = False, config: Config = None) -> Work:
+    """List the models that can be called."""
+    from understudy.cli.listing import models as work
+
+    return _later(lambda: work(_config(context, config), as_json=as_json))
+
+
+@app.command()
+def agents(as_json: AsJson = False) -> Work:
+    """List the specialists."""
+    from understudy.cli.listing import agents as work
+
+    return lambda: work(as_json=as_json)
+
+
+@policies.command("list")
+def policy_list(as_json: AsJson = False) -> Work:
+    """List the released policies with the hashes of their sources."""
+    from understudy.cli.listing import policy_list as work
+
+    return lambda: work(as_json=as_json)
+
+
+@policies.command("show")
+def policy_show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: AsJson = False) -> Work:
+    """Print a policy as a table."""
+    from understudy.cli.listing import policy_show as work
+
+    return lambda: work(name, as_json=as_json)
+
+
+@app.command()
+def budget(context: typer.Context, session: Session = None, as_json: AsJson = False, config: Config = None) -> Work:
+    """Show what is spent, reserved and left.
+
+    The director's tokens in a conversation and today, the classifier's today, and money today.
+    """
+    from understudy.cli.looking import budget as work
+
+    return _later(lambda: work(_config(context, config), session, as_json=as_json))
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    reply_id: Annotated[str | None, typer.Argument(metavar="[REPLY_ID]", help="Its beginning will do.")] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Say who answered, why, and what it cost.
+
+    Without an id: the last replies.
+    """
+    from understudy.cli.looking import explain as work
+
+    return _later(lambda: work(_config(context, config), reply_id, as_json=as_json))
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Print it, write nothing.")] = False,
+    config: Config = None,
+) -> Work:
+    """Write a commented configuration."""
+    from understudy.cli.initial import init as work
+
+    return lambda: work(_config(context, config), force=force, stdout=stdout)
+
+
+@app.command()
+def rehearse(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]", help="One task; none: a short tour.")] = None,
+    as_json: AsJson = False,
+) -> Work:
+    """Do a task on simulated models.
+
+    The rehearsal fleet answers; without a task it gives a short tour.
+    """
+    from understudy.cli.rehearse import rehearse as work
+
+    return _later(lambda: work(" ".join(words or []), as_json=as_json))

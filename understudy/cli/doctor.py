@@ -1,0 +1,200 @@
+"""`doctor`: what is configured, reachable, logged in and loaded; one line and one remedy each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from understudy.cli.surroundings import claude_program, configuration, llama_extra, state_folder
+from understudy.cli.terminal import one_line, say
+from understudy.errors import UnderstudyError
+
+if TYPE_CHECKING:
+    from understudy.agents.roster import Roster
+    from understudy.config.settings import Settings
+    from understudy.types import Candidate, Worker
+
+CHECK_SECONDS = 10.0
+State = Literal["ok", "note", "missing", "wrong"]
+_MARKS = {"ok": "ok     ", "note": "note   ", "missing": "missing", "wrong": "WRONG  "}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line. needed: without it no task can be answered."""
+
+    name: str
+    state: State
+    text: str
+    remedy: str = ""
+    needed: bool = False
+
+
+async def doctor(config: str | None, *, as_json: bool) -> int:
+    """0 when tasks can be answered, 1 when not."""
+    findings = await examine(config)
+    fine = not any(f.needed and f.state != "ok" for f in findings)
+    if as_json:
+        say(json.dumps({"can_answer": fine, "findings": [asdict(f) for f in findings]}))
+        return 0 if fine else 1
+    for finding in findings:
+        say(one_line(f"{_MARKS[finding.state]} {finding.name}: {finding.text}"))
+        if finding.remedy and finding.state != "ok":
+            say(f"        -> {one_line(finding.remedy)}")
+    say("\nTasks can be answered." if fine else "\nTasks cannot be answered yet.")
+    return 0 if fine else 1
+
+
+async def examine(config: str | None) -> list[Finding]:
+    """Every finding, the most basic first. Never raises an UnderstudyError."""
+    findings = [state_folder()]
+    try:
+        where, settings, notes = configuration(config)
+    except UnderstudyError as error:
+        return [Finding("configuration", "wrong", error.message, error.remedy, needed=True), *findings]
+    findings.insert(0, Finding("configuration", "ok", where))
+    findings += [Finding("found", "note", note) for note in notes]
+    findings.append(await _store())
+    findings += _loaded(settings)
+    listed = await _roster(settings)
+    findings += [Finding("providers", "note", note) for note in listed.notes]
+    findings += await _providers(settings, listed)
+    findings.append(_director(settings, listed))
+    findings.append(_private(listed))
+    findings.append(llama_extra())
+    findings.append(await claude_program(settings))
+    return findings
+
+
+async def _store() -> Finding:
+    from understudy.clock import WallClock
+    from understudy.config.load import home
+    from understudy.store.store import Store
+
+    try:
+        store = await Store.open(home(), WallClock())
+        try:
+            return Finding("store", "ok", await store.check(), needed=True)
+        finally:
+            await store.close()
+    except UnderstudyError as error:
+        return Finding("store", "wrong", error.message, error.remedy, needed=True)
+
+
+def _loaded(settings: Settings) -> list[Finding]:
+    findings: list[Finding] = []
+    try:
+        from understudy.policies import registry
+
+        policy = registry.load(settings.policy)
+        findings.append(Finding("policy", "ok", f"{policy.name} (hash {policy.hash})", needed=True))
+    except UnderstudyError as error:
+        findings.append(Finding("policy", "wrong", error.message, error.remedy, needed=True))
+    try:
+        from understudy.classifiers.gate import Gate
+        from understudy.classifiers.local import LocalScorer
+
+        Gate(settings.private_paths)
+        findings.append(Finding("privacy gate", "ok", f"loaded, {len(settings.private_paths)} private paths"))
+        guess = LocalScorer.load().guess("What is the capital of France?")
+        findings.append(
+            Finding("classifier", "ok", f"the local scorer is loaded (it says {guess.intent} to a question)")
+        )
+    except UnderstudyError as error:
+        findings.append(Finding("gate and classifier", "wrong", error.message, error.remedy, needed=True))
+    return findings
+
+
+async def _roster(settings: Settings) -> Roster:
+    from understudy.agents.roster import roster
+
+    return await roster(settings)
+
+
+async def _providers(settings: Settings, listed: Roster) -> list[Finding]:
+    """One candidate of each provider and account is checked, all at the same time."""
+    if not listed.candidates:
+        return [
+            Finding(
+                "providers",
+                "missing",
+                "there is no model to ask",
+                "export GROQ_API_KEY=... (free at https://console.groq.com/keys), or start a local server.",
+                needed=True,
+            )
+        ]
+    accounts: dict[tuple[str, str], list[Candidate]] = {}
+    for candidate in listed.candidates:
+        accounts.setdefault((candidate.provider, candidate.account), []).append(candidate)
+    checked = await asyncio.gather(*(_check(settings, members) for members in accounts.values()))
+    reachable = any(f.state == "ok" for f in checked)
+    summary = Finding(
+        "models",
+        "ok" if reachable else "wrong",
+        f"{len(listed.candidates)} at {len(accounts)} accounts" + ("" if reachable else ", none of which works now"),
+        "" if reachable else "Mend one of the providers above.",
+        needed=True,
+    )
+    off = [name for name, provider in settings.providers.items() if not provider.enabled]
+    return [*checked, *(Finding(name, "note", "is switched off in the configuration") for name in off), summary]
+
+
+async def _check(settings: Settings, members: list[Candidate]) -> Finding:
+    first = members[0]
+    provider = settings.providers[first.provider]
+    keys = [key for account in provider.accounts if account.name == first.account for key in account.keys]
+    about = f"{provider.kind}, account {first.account}, {len(members)} models"
+    about += f", key from {', '.join(keys)}" if keys else ""
+    about += ", simulated" if first.simulated else ", on this machine" if first.local else ""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS), _worker(first, settings) as worker:
+            said = await worker.check()
+    except TimeoutError:
+        return Finding(first.provider, "wrong", f"{about}: silent for {CHECK_SECONDS:.0f} s", "Check the address.")
+    except UnderstudyError as error:
+        return Finding(first.provider, "wrong", f"{about}: {error.message}", error.remedy)
+    except Exception as error:  # noqa: BLE001  one broken provider must not hide what is said of the others
+        return Finding(first.provider, "wrong", f"{about}: {type(error).__name__}", "This is a bug; please report it.")
+    return Finding(first.provider, "ok", f"{about}: {said}")
+
+
+@asynccontextmanager
+async def _worker(candidate: Candidate, settings: Settings) -> AsyncGenerator[Worker]:
+    from understudy.agents.roster import worker_for
+
+    worker = worker_for(candidate, settings)
+    try:
+        yield worker
+    finally:
+        await worker.close()
+
+
+def _director(settings: Settings, listed: Roster) -> Finding:
+    name = settings.director.candidate
+    budget = f"{settings.director.tokens_per_conversation:,} tokens a conversation, "
+    budget += f"{settings.director.tokens_per_day:,} a day"
+    if not name:
+        remedy = 'Log in to claude, or write [director] candidate = "provider/model".'
+        return Finding("director", "note", "none: the policy decides alone", remedy)
+    head, _, model = name.partition("/")
+    for candidate in listed.candidates:
+        if head in (candidate.provider, candidate.kind) and model and model in candidate.model:
+            return Finding("director", "ok", f"{candidate.name}, {budget}")
+    remedy = "understudy models lists what there is; the policy decides alone until then."
+    return Finding("director", "wrong", f"{name} is not among the models", remedy)
+
+
+def _private(listed: Roster) -> Finding:
+    here = [c.name for c in listed.candidates if c.local]
+    if here:
+        return Finding("private tasks", "ok", f"answered on this machine by {', '.join(here[:3])}")
+    return Finding(
+        "private tasks",
+        "missing",
+        "there is no local model: private tasks will be refused",
+        "Start Ollama, LM Studio or llama.cpp's server, or add a GGUF file (understudy init shows how).",
+    )

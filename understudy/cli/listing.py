@@ -1,0 +1,107 @@
+"""What there is: models, agents, policies. As tables, or as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from understudy.cli.render import table
+from understudy.cli.running import open_director
+from understudy.cli.terminal import hint, say
+from understudy.types import Candidate
+
+
+async def models(config: str | None, *, as_json: bool) -> int:
+    """Every candidate; prices are list prices in dollars per million tokens. Exit code 3 when there is none."""
+    async with open_director(config) as director:
+        fleet, notes = director.parts.fleet, director.parts.notes
+    if as_json:
+        say(json.dumps({"models": [model_to_dict(c) for c in fleet], "notes": list(notes)}))
+    elif fleet:
+        say(models_table(fleet))
+    for note in () if as_json else notes:
+        hint(f"note: {note}")
+    if not fleet and not as_json:
+        hint("There is no model. understudy doctor says what is missing.")
+    return 0 if fleet else 3
+
+
+def models_table(fleet: tuple[Candidate, ...]) -> str:
+    columns = ("model", "account", "where", "price in/out", "context", "output", "quality", "speed", "can")
+    return table(columns, [_model_row(c) for c in fleet])
+
+
+def _model_row(c: Candidate) -> tuple[object, ...]:
+    where = "simulated" if c.simulated else "here" if c.local else "cloud"
+    price = "free" if c.free else f"${c.input_price / 1e6:.2f}/{c.output_price / 1e6:.2f}"
+    can = ", ".join(sorted(c.capabilities))
+    return (c.name, c.account, where, price, f"{c.context:,}", f"{c.output_cap:,}", c.quality, c.speed, can)
+
+
+def model_to_dict(candidate: Candidate) -> dict[str, Any]:
+    prices = {"input_usd": candidate.input_price / 1e6, "output_usd": candidate.output_price / 1e6}
+    record = {"name": candidate.name, "domain": candidate.domain, **asdict(candidate), **prices}
+    record["capabilities"] = sorted(candidate.capabilities)
+    return {k: v for k, v in record.items() if k not in ("input_price", "output_price")}
+
+
+def agents(*, as_json: bool) -> int:
+    """Every specialist."""
+    from understudy.agents.specialists import specialists
+
+    known = specialists().values()
+    if as_json:
+        say(json.dumps({"agents": [asdict(s) for s in known]}))
+        return 0
+    rows = [(s.name, s.about, ", ".join(s.tools) or "-", ", ".join(s.checks) or "-", s.output_cap) for s in known]
+    say(table(("agent", "what it does", "tools", "checks of its own", "output cap"), rows))
+    return 0
+
+
+def policy_list(*, as_json: bool) -> int:
+    """Every released policy."""
+    from understudy.policies import registry
+
+    known = [registry.load(name) for name in registry.RELEASED]
+    if as_json:
+        say(json.dumps({"policies": [{"name": p.name, "hash": p.hash} for p in known]}))
+    else:
+        say(table(("policy", "hash"), [(p.name, p.hash) for p in known]))
+    return 0
+
+
+def policy_show(name: str, *, as_json: bool) -> int:
+    """One policy's rows: intent, agent, primary, fallback, why. Raises UsageError for an unknown name."""
+    from understudy.policies import registry
+
+    policy = registry.load(name)
+    rows = policy_rows(name)
+    if as_json:
+        say(json.dumps({"name": policy.name, "hash": policy.hash, "rows": rows}))
+        return 0
+    say(f"policy {policy.name}  hash {policy.hash}\n")
+    columns = ("intent", "agent", "primary", "fallback", "why")
+    cells = [
+        (
+            r["intent"] or f"--agent {r['agent']}",
+            r["agent"],
+            ", ".join(r["primary"]),
+            ", ".join(r["fallback"]) or "-",
+            r["why"],
+        )
+        for r in rows
+    ]
+    say(table(columns, cells))
+    say("\nlocal/... is any model on this machine, * any model; behind these stand all others, paid ones last.")
+    return 0
+
+
+def policy_rows(name: str) -> list[dict[str, Any]]:
+    """The tables of a released policy as plain data; rows that only an agent's name reaches have no intent."""
+    from importlib import import_module
+
+    module: Any = import_module(f"understudy.policies.{name}")
+    rows: list[tuple[str | None, Any]] = [(str(intent), row) for intent, row in module.TABLE.items()]
+    rows += [(None, row) for row in module.AGENTS.values()]
+    return [{"intent": intent, **asdict(row)} for intent, row in rows]

@@ -1,0 +1,182 @@
+"""Looking back: budgets, and why a reply is what it is."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from understudy.cli.render import dollars, duration, table
+from understudy.cli.running import open_director
+from understudy.cli.terminal import harmless, one_line, say
+from understudy.types import Balance
+
+if TYPE_CHECKING:
+    from understudy.director.director import Director
+
+LAST = 20  # replies listed by explain without an id
+
+
+async def budget(config: str | None, session: str | None, *, as_json: bool) -> int:
+    """The director's tokens (conversation and day), the classifier's, and money."""
+    async with open_director(config) as director:
+        balances = await scopes(director, session)
+    if as_json:
+        say(json.dumps({"session": session, "scopes": [scope_to_dict(n, b) for n, b in balances]}))
+        return 0
+    say(budget_table(balances))
+    if session is None:
+        say("\nA conversation's own: understudy budget --session ID")
+    return 0
+
+
+async def scopes(director: Director, session: str | None) -> list[tuple[str, Balance]]:
+    """(what it is, its balance). Without a session no conversation is shown, and none is opened."""
+    from understudy.director import budget as names
+
+    parts = director.parts
+    now = parts.clock.now()
+    ledger = parts.store.ledger
+    wanted = {
+        "director today": names.day_scope(now),
+        "classifier today": names.classifier_scope(now),
+        "money today": names.money_scope(now),
+    }
+    if session is not None:
+        conversation, _ = await director.balance(session)
+        wanted = {"director, this conversation": conversation.scope, **wanted}
+    else:
+        # The day's scopes are declared as every task declares them; the conversation's is not touched.
+        settings = director.settings
+        await ledger.allow(wanted["director today"], tokens=settings.director.tokens_per_day, micro_usd=None)
+        await ledger.allow(wanted["classifier today"], tokens=settings.classifier.tokens_per_day, micro_usd=None)
+        await ledger.allow(wanted["money today"], tokens=None, micro_usd=round(settings.money.usd_per_day * 1e6))
+    return [(name, await ledger.balance(scope)) for name, scope in wanted.items()]
+
+
+def budget_table(balances: list[tuple[str, Balance]]) -> str:
+    return table(("budget", "spent", "reserved", "limit", "left"), [_budget_row(n, b) for n, b in balances])
+
+
+def _budget_row(name: str, b: Balance) -> tuple[str, ...]:
+    if b.limit_tokens is None and b.limit_micro_usd is not None:
+        spent, reserved, limit = (x / 1e6 for x in (b.spent.micro_usd, b.reserved.micro_usd, b.limit_micro_usd))
+        return (name, dollars(spent), dollars(reserved), dollars(limit), dollars(max(0.0, limit - spent - reserved)))
+    if b.limit_tokens is None:
+        return (name, f"{b.spent.tokens:,}", f"{b.reserved.tokens:,}", "none", "-")
+    left = max(0, b.limit_tokens - b.spent.tokens - b.reserved.tokens)
+    return (name, f"{b.spent.tokens:,}", f"{b.reserved.tokens:,}", f"{b.limit_tokens:,}", f"{left:,} tokens")
+
+
+def scope_to_dict(name: str, b: Balance) -> dict[str, Any]:
+    def amounts(tokens: int | None, micro_usd: int | None) -> dict[str, Any]:
+        return {"tokens": tokens, "usd": None if micro_usd is None else micro_usd / 1e6}
+
+    return {
+        "name": name,
+        "scope": b.scope,
+        "spent": amounts(b.spent.tokens, b.spent.micro_usd),
+        "reserved": amounts(b.reserved.tokens, b.reserved.micro_usd),
+        "limit": amounts(b.limit_tokens, b.limit_micro_usd),
+    }
+
+
+async def explain(config: str | None, reply_id: str | None, *, as_json: bool) -> int:
+    """One reply's provenance, or the last ones. Raises UsageError for an unknown id."""
+    async with open_director(config) as director:
+        if reply_id is None:
+            records = await director.parts.store.replies.recent(LAST)
+            say(json.dumps({"replies": list(records)}) if as_json else replies_table(records))
+            return 0
+        record = await director.explain(reply_id)
+    say(json.dumps(record) if as_json else explanation(record))
+    return 0
+
+
+def replies_table(records: tuple[dict[str, Any], ...]) -> str:
+    if not records:
+        return "There are no replies yet."
+    rows = [
+        (
+            r["id"],
+            when(r.get("time")),
+            _intent(r),
+            r.get("agent") or "-",
+            _outcome(r),
+            f"{sum(a['input_tokens'] + a['output_tokens'] for a in _attempts(r)):,}",
+            r.get("session", ""),
+        )
+        for r in records
+    ]
+    return table(("reply", "when", "intent", "agent", "answered by", "tokens", "conversation"), rows)
+
+
+def explanation(record: Mapping[str, Any]) -> str:
+    """A reply or a failure in plain words: what it was, who decided, every attempt, every check."""
+    lines = [f"{record.get('id')}  {when(record.get('time'))}  conversation {record.get('session')}"]
+    if error := record.get("error"):
+        lines.append(f"failed: {error.get('type')}: {error.get('message')} {error.get('remedy', '')}".rstrip())
+    if intent := record.get("intent"):
+        lines.append(f"intent: {intent['name']} ({intent['probability']:.2f}, said by {intent['by']})")
+    if label := record.get("sensitivity"):
+        because = f" because of: {', '.join(label['reasons'])}" if label["reasons"] else ""
+        lines.append(f"sensitivity: {label['label']}{because}")
+    if policy := record.get("policy"):
+        lines.append(f"policy: {policy['name']} (hash {policy['hash']}), agent {record.get('agent')}")
+    if decision := cast("Mapping[str, Any] | None", record.get("decision")):
+        chain = ", ".join(link["domain"] for link in decision.get("chain", ()))
+        lines.append(f"chain: {chain or 'nobody'}" + (f"  ({decision['why']})" if decision.get("why") else ""))
+    lines += ["", _attempts_table(record)] if _attempts(record) else ["", "No call was made."]
+    lines += [f"passed over: {s['domain']}: {s['why']}" for s in record.get("skipped") or ()]
+    for check in record.get("validators") or ():
+        lines.append(f"check {check['name']}: {'passed' if check['passed'] else 'failed'} {check['reason']}".rstrip())
+    if steps := record.get("steps"):
+        lines.append("steps: " + ", ".join(f"{s['id']} ({s['agent']})" for s in steps))
+    if director := record.get("director"):
+        limit = director["limit"]
+        lines.append(f"director: {director['spent']:,} of {'no limit' if limit is None else f'{limit:,}'} tokens spent")
+    if tokens := record.get("tokens"):
+        lines.append(f"tokens: {tokens['total']:,}, {tokens['free_share']:.0%} on free inference")
+    lines += [f"note: {note}" for note in record.get("notes") or ()]
+    return harmless("\n".join(lines))
+
+
+def _attempts_table(record: Mapping[str, Any]) -> str:
+    columns = ("attempt", "role", "outcome", "in", "out", "paid", "list", "took", "why")
+    rows = [
+        (
+            f"{a['candidate']} ({a['account']})",
+            a["role"],
+            a["outcome"],
+            f"{a['input_tokens']:,}",
+            f"{a['output_tokens']:,}",
+            dollars(a["cost_usd"]),
+            dollars(a["list_usd"]),
+            duration(a["seconds"]),
+            a.get("error") or "",
+        )
+        for a in _attempts(record)
+    ]
+    return table(columns, rows)
+
+
+def when(moment: object) -> str:
+    """Local time, to the minute."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment)) if isinstance(moment, int | float) else "-"
+
+
+def _attempts(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list(record.get("attempts") or ())
+
+
+def _intent(record: Mapping[str, Any]) -> str:
+    intent = cast("Mapping[str, Any]", record.get("intent") or {})
+    return str(intent.get("name", "-"))
+
+
+def _outcome(record: Mapping[str, Any]) -> str:
+    if error := record.get("error"):
+        return f"nobody: {error.get('type')}"
+    done = [a["candidate"] for a in _attempts(record) if a["outcome"] == "ok" and a["role"] == "worker"]
+    return one_line(", ".join(dict.fromkeys(done)) or "-")

@@ -1,0 +1,106 @@
+"""What a task is given: its text, its files, its schema. Wrong ones are named with what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from understudy.errors import UsageError
+from understudy.types import Attachment
+
+LARGEST = 4_000_000  # bytes of one text: a million tokens, the largest context there is
+
+
+def read_task_text(words: Sequence[str]) -> str:
+    """The words of the command line; a single "-" is standard input. Raises UsageError."""
+    if list(words) == ["-"]:
+        return _read_stdin()
+    text = " ".join(words)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("The task is not UTF-8 text.", remedy="Convert it, or give it as a file.") from None
+    return text
+
+
+def read_attachment(path: str) -> Attachment:
+    """A file with its path as it was written. Raises UsageError."""
+    return Attachment(path, read_text_file(path))
+
+
+def read_schema(path: str) -> Mapping[str, Any]:
+    """A JSON schema: an object. Raises UsageError naming the file and the position."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        value = json.loads(read_text_file(path), parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise UsageError(
+            f"The schema {path} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+            remedy="Mend that place.",
+        ) from None
+    except (ValueError, RecursionError) as error:
+        why = str(error) if isinstance(error, ValueError) else "nested too deeply"
+        raise UsageError(f"The schema {path} is not JSON: {why}.", remedy="Mend it.") from None
+    if not isinstance(value, dict):
+        kind = {list: "a list", str: "a string", bool: "true or false"}.get(type(value), "no object")  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        raise UsageError(
+            f"The schema {path} holds {kind} at line 1, column 1; a JSON schema is an object.",
+            remedy='Write one such as {"type": "object", ...}.',
+        )
+    return cast(Mapping[str, Any], value)
+
+
+def read_text_file(path: str) -> str:
+    """UTF-8 text of at most LARGEST bytes, from a file or a pipe. Raises UsageError."""
+    try:
+        file = Path(path).expanduser()
+        mode = file.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UsageError(f"{path} is a folder.", remedy="Name the files in it one by one.")
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise UsageError(f"{path} is no file.", remedy="Give a file or a pipe.")
+        with file.open("rb") as opened:
+            data = opened.read(LARGEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"There is no file {path}.", remedy="Check its name.") from None
+    except PermissionError:
+        raise UsageError(f"{path} may not be read.", remedy="Change its permissions, or give another.") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a path"
+        raise UsageError(f"{path[:200]!r} cannot be read ({why}).", remedy="Give another file.") from None
+    return _decoded(data, path)
+
+
+def _read_stdin() -> str:
+    if sys.stdin is None or sys.stdin.closed:  # pyright: ignore[reportUnnecessaryComparison]
+        raise UsageError("There is no standard input.", remedy="Give the task as text.")
+    if sys.stdin.isatty():
+        from understudy.cli.terminal import hint
+
+        hint("Write the task; Ctrl-D on a line of its own ends it.")
+    data = sys.stdin.buffer.read(LARGEST + 1)
+    text = _decoded(data, "standard input")
+    if not text.strip():
+        raise UsageError("Standard input is empty.", remedy="Pipe the task into it, or give it as text.")
+    return text
+
+
+def _decoded(data: bytes, name: str) -> str:
+    if len(data) > LARGEST:
+        raise UsageError(f"{name} is larger than {LARGEST // 1_000_000} MB.", remedy="Give a part of it.")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise UsageError(f"{name} is UTF-16 text.", remedy="Save it as UTF-8.")
+    if b"\x00" in data:
+        raise UsageError(f"{name} is a binary file.", remedy="Give text.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is not UTF-8 text (byte {error.start:,}).", remedy="Save it as UTF-8.") from None

@@ -1,0 +1,47 @@
+"""One turn of the REPL: a task with what the conversation adds to it, its live line, its answer."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from understudy.cli.ask import follow
+from understudy.cli.live import LiveLine
+from understudy.cli.render import footer, show_answer
+from understudy.cli.terminal import hint
+from understudy.types import Sensitivity, Task
+
+if TYPE_CHECKING:
+    from understudy.cli.repl import Repl
+    from understudy.director.director import Director
+
+
+async def take_turn(repl: Repl, text: str) -> None:
+    """Raises what the director raises; the files stay attached then, and a private mark too."""
+    talk = repl.conversation
+    task = Task(
+        text=text,
+        session=talk.session,
+        sensitivity=Sensitivity.PRIVATE if talk.is_private else Sensitivity.PUBLIC,
+        policy=talk.policy,
+        agent=talk.agent,
+        files=tuple(talk.files),
+    )
+    async with LiveLine(sys.stdout) as line:
+        director = await repl.director()
+        if not is_private(director, task):
+            repl.input.remember(text)
+        reply = await follow(director, task, line.show)
+    talk.last_reply = reply.id
+    talk.turns += 1
+    talk.private = talk.private or reply.sensitivity.sensitivity is Sensitivity.PRIVATE
+    talk.next_private = False
+    talk.files.clear()
+    show_answer(reply.text)
+    for said in footer(reply):
+        hint(said)
+
+
+def is_private(director: Director, task: Task) -> bool:
+    """The gate's word, here and now: what it calls private enters no file of ours but the store."""
+    return director.parts.gate.judge(task).sensitivity is Sensitivity.PRIVATE
