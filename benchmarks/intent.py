@@ -22,7 +22,7 @@ from understudy.errors import UnderstudyError
 
 def measure(data: Path) -> dict[str, Any]:
     rows = training.public_rows(data)
-    held = training.leave_one_source_out(rows)
+    held = training.leave_one_source_out(rows, {})
     temperature, threshold = training.calibrate(held)
     truth = np.concatenate([h.truth for h in held])
     chances = training.chances(np.concatenate([h.scores for h in held]), temperature)

@@ -24,9 +24,10 @@ def main() -> int:
     except UnderstudyError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    memo: training.Memo = {}
     # Temperature and threshold come from sources the weights in question have not seen.
-    temperature, threshold = training.calibrate(training.leave_one_source_out(public))
-    weights = training.fit([*training.own_rows(held_out=False), *(row for row in public if row.trainable)])
+    temperature, threshold = training.calibrate(training.leave_one_source_out(public, memo))
+    weights = training.fit([*training.own_rows(held_out=False), *(row for row in public if row.trainable)], memo)
     digest = training.write(chosen.out, training.pack(weights, temperature, threshold))
     print(f"{chosen.out}: {chosen.out.stat().st_size} bytes, temperature {temperature}, threshold {threshold}, {digest}")
     return 0

@@ -20,7 +20,7 @@ from understudy.types import Intent
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[np.float32]
 
 OWN = "written for the project"
 # Licences under which a row may shape shipped weights. "CC BY-" would be a restricted variant.
@@ -39,6 +39,11 @@ class Row:
     source: str
     trainable: bool
     group: str  # what counts as one source when features are chosen
+
+
+def family(source: str) -> str:
+    """Sources of one origin are one: a model that saw the Python half of a set has seen the Java half."""
+    return source.split(" ", 1)[0]
 
 
 def own_rows(*, held_out: bool) -> list[Row]:
@@ -61,10 +66,20 @@ def public_rows(data: Path) -> list[Row]:
                 if row["label"] in {i.value for i in INTENTS}:
                     source = str(row["source"])
                     free = str(row["licence"]).startswith(_FREE) and not source.startswith(_THIRD_PARTY)
-                    rows.append(Row(row["text"], Intent(row["label"]), source, free, source))
+                    rows.append(Row(row["text"], Intent(row["label"]), source, free, family(source)))
     except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(f"{path} is not a file of labelled rows.", remedy="Pass the data folder with --data.") from None
     return rows
+
+
+Memo = dict[str, tuple[list[float], list[int]]]
+
+
+def _extract(text: str, memo: Memo) -> tuple[list[float], list[int]]:
+    if text not in memo:
+        dense, buckets = features.extract(text)
+        memo[text] = dense, sorted(buckets)
+    return memo[text]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +89,59 @@ class Weights:
     dense: Floats = field(repr=False)
     hashed: Floats = field(repr=False)
 
-    def scores(self, texts: Iterable[str]) -> Floats:
+    def scores(self, texts: Iterable[str], memo: Memo) -> Floats:
         rows: list[Floats] = []
         for text in texts:
-            dense, buckets = features.extract(text)
-            row = np.asarray(dense) @ self.dense
+            dense, buckets = _extract(text, memo)
+            row = np.asarray(dense, dtype=np.float32) @ self.dense
             if buckets:
                 row = row + self.hashed[buckets].sum(axis=0) / len(buckets) ** 0.5
             rows.append(row)
         return np.array(rows).reshape(-1, len(INTENTS))
 
 
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """Rows of hashed features, kept by row and by column: a product either way is one gather and one sum."""
+
+    values: Floats = field(repr=False)
+    columns: NDArray[np.int64] = field(repr=False)
+    rows: NDArray[np.int64] = field(repr=False)
+    height: int
+    width: int
+
+    def times(self, weights: Floats) -> Floats:
+        return _sum_by(self.rows, weights[self.columns] * self.values[:, None], self.height)
+
+    def transposed(self) -> Sparse:
+        order = np.argsort(self.columns, kind="stable")
+        return Sparse(self.values[order], self.rows[order], self.columns[order], self.width, self.height)
+
+
+def _sum_by(keys: NDArray[np.int64], values: Floats, size: int) -> Floats:
+    """Sums of the values of each key; the keys ascend."""
+    total = np.zeros((size, values.shape[1]), dtype=np.float32)
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    if len(starts):
+        total[keys[starts]] = np.add.reduceat(values, starts, axis=0)
+    return total
+
+
 def fit(
-    rows: Sequence[Row], *, rounds: int = 250, dense_decay: float = 2e-3, hashed_decay: float = 4e-3, share: float = 0.6
+    rows: Sequence[Row],
+    memo: Memo,
+    *,
+    rounds: int = 90,
+    dense_decay: float = 2e-3,
+    hashed_decay: float = 4e-3,
+    share: float = 0.6,
 ) -> Weights:
     """Multinomial logistic regression by full-batch Adam. Deterministic: no randomness, no shuffling.
 
     A bucket takes part only when it occurs in two groups of sources: what one source alone says is its own habit. Every
     intent weighs the same; within it the written examples weigh `share`, and the public sources the rest, each alike.
     """
-    extracted = [features.extract(row.text) for row in rows]
+    extracted = [_extract(row.text, memo) for row in rows]
     seen: dict[int, set[str]] = {}
     counts: dict[int, int] = {}
     for row, (_, buckets) in zip(rows, extracted, strict=True):
@@ -102,23 +150,27 @@ def fit(
             counts[bucket] = counts.get(bucket, 0) + 1
     chosen = sorted(b for b, groups in seen.items() if len(groups) >= 2 and counts[b] >= 3)
     column = {bucket: place for place, bucket in enumerate(chosen)}
-    size = len(features.DENSE)
-    table = np.zeros((len(rows), size + len(chosen)), dtype=np.float64)
-    for place, (dense, buckets) in enumerate(extracted):
-        table[place, :size] = dense
-        scale = 1 / max(len(buckets), 1) ** 0.5
-        for bucket in buckets:
-            if bucket in column:
-                table[place, size + column[bucket]] += scale
-    weights = _balance(rows, share)
-    target = np.zeros((len(rows), len(INTENTS)))
+    cells = [
+        (place, column[b], 1 / len(buckets) ** 0.5)
+        for place, (_, buckets) in enumerate(extracted)
+        for b in buckets
+        if b in column
+    ]
+    sparse = Sparse(
+        np.array([c[2] for c in cells], dtype=np.float32),
+        np.array([c[1] for c in cells], dtype=np.int64),
+        np.array([c[0] for c in cells], dtype=np.int64),
+        len(rows),
+        len(chosen),
+    )
+    dense = np.array([d for d, _ in extracted], dtype=np.float32)
+    target = np.zeros((len(rows), len(INTENTS)), dtype=np.float32)
     target[np.arange(len(rows)), [_LETTER[row.intent] for row in rows]] = 1.0
-    decay = np.full((table.shape[1], 1), hashed_decay)
-    decay[:size] = dense_decay
-    solution = _descend(table, target, weights, decay, rounds)
-    hashed = np.zeros((features.BUCKETS, len(INTENTS)))
-    hashed[chosen] = solution[size:]
-    return Weights(solution[:size], hashed)
+    decay = np.concatenate([np.full((dense.shape[1], 1), dense_decay), np.full((len(chosen), 1), hashed_decay)]).astype(np.float32)
+    solution = _descend(dense, sparse, target, _balance(rows, share), decay, rounds)
+    hashed = np.zeros((features.BUCKETS, len(INTENTS)), dtype=np.float32)
+    hashed[chosen] = solution[dense.shape[1] :]
+    return Weights(solution[: dense.shape[1]], hashed)
 
 
 def _balance(rows: Sequence[Row], share: float) -> Floats:
@@ -134,18 +186,22 @@ def _balance(rows: Sequence[Row], share: float) -> Floats:
         else:
             part = (1 - share if OWN in sources else 1.0) / public
         weights.append(part / sizes[row.intent, row.source])
-    found = np.array(weights)
+    found = np.array(weights, dtype=np.float32)
     return found / found.sum()
 
 
-def _descend(table: Floats, target: Floats, weights: Floats, decay: Floats, rounds: int) -> Floats:
-    solution = np.zeros((table.shape[1], target.shape[1]))
+def _descend(
+    dense: Floats, sparse: Sparse, target: Floats, weights: Floats, decay: Floats, rounds: int
+) -> Floats:
+    size = dense.shape[1]
+    columns = sparse.transposed()
+    solution = np.zeros((len(decay), target.shape[1]), dtype=np.float32)
     first, second = np.zeros_like(solution), np.zeros_like(solution)
     for step in range(1, rounds + 1):
-        scores = table @ solution
+        scores = dense @ solution[:size] + sparse.times(solution[size:])
         odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-        chances = odds / odds.sum(axis=1, keepdims=True)
-        slope = table.T @ ((chances - target) * weights[:, None]) + decay * solution
+        miss = (odds / odds.sum(axis=1, keepdims=True) - target) * weights[:, None]
+        slope = np.concatenate([dense.T @ miss, columns.times(miss)]) + decay * solution
         first = 0.9 * first + 0.1 * slope
         second = 0.99 * second + 0.01 * slope**2
         rate = 0.15 * (1 - step / (rounds + 1))
@@ -162,20 +218,24 @@ class Held:
     scores: Floats = field(repr=False)
 
 
-def leave_one_source_out(rows: Sequence[Row], **settings: Any) -> list[Held]:
-    """Each public source, scored by weights fitted on the written examples and the other trainable sources."""
+def leave_one_source_out(rows: Sequence[Row], memo: Memo, **settings: Any) -> list[Held]:
+    """Each public source, scored by weights fitted on the written examples and the trainable sources of other origin."""
     own = own_rows(held_out=False)
     held: list[Held] = []
     shared: Weights | None = None
+    fitted: dict[str, Weights] = {}
     for source in sorted({row.source for row in rows}):
         mine = [row for row in rows if row.source == source]
         if any(row.trainable for row in mine):
-            weights = fit([*own, *(r for r in rows if r.trainable and r.source != source)], **settings)
+            kin = family(source)
+            if kin not in fitted:
+                fitted[kin] = fit([*own, *(r for r in rows if r.trainable and r.group != kin)], memo, **settings)
+            weights = fitted[kin]
         else:
-            shared = shared or fit([*own, *(r for r in rows if r.trainable)], **settings)
+            shared = shared or fit([*own, *(r for r in rows if r.trainable)], memo, **settings)
             weights = shared
         truth = np.array([_LETTER[row.intent] for row in mine])
-        held.append(Held(source, truth, weights.scores(row.text for row in mine)))
+        held.append(Held(source, truth, weights.scores((row.text for row in mine), memo)))
     return held
 
 
