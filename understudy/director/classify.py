@@ -42,14 +42,14 @@ async def classify(parts: Parts, trail: Trail, task: Task, sensitivity: Sensitiv
 
 
 async def _ask_small(parts: Parts, trail: Trail, task: Task) -> Guess | None:
-    from understudy.classifiers.remote import classifier_call, read_answer
+    from understudy.classifiers.remote import compose, parse
 
     candidate = parts.find(parts.settings.classifier.candidate) if parts.settings.classifier.enabled else None
     if candidate is None:
         return None
-    call = classifier_call(task.text, digest_chars=parts.settings.director.digest_chars)
+    call = compose(task.text, digest_chars=parts.settings.director.digest_chars)
     text = await ask(parts, trail, candidate, call, directs=False)
-    guess = read_answer(text, by=candidate.kind) if text else None
+    guess = parse(text) if text else None
     return guess if guess and guess.probability >= SURE else None
 
 
