@@ -55,7 +55,7 @@ def test_nobody_reachable_is_no(doctor) -> None:
 
 
 def test_everything_switched_off_is_no(doctor) -> None:
-    code, found = doctor(REHEARSAL + "enabled = false\n")
+    code, _ = doctor(REHEARSAL + "enabled = false\n")
     assert code == 1
 
 

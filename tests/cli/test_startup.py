@@ -31,7 +31,7 @@ def test_import_understudy_loads_no_sdk_and_hardly_anything() -> None:
     assert not modules & set(HEAVY)
 
 
-@pytest.mark.parametrize("arguments", ["--help", "ask --help", "--version", "policy --help"])
+@pytest.mark.parametrize("arguments", ["--help", "-h", "--version"])
 def test_help_loads_nothing_heavy(arguments: str) -> None:
     program = f"from understudy.cli.main import run; run({arguments.split()!r})"
     modules = loaded(program)
