@@ -44,6 +44,7 @@ async def scopes(director: Director, session: str | None) -> list[tuple[str, Bal
         "money today": names.money_scope(now),
     }
     if session is not None:
+        await parts.store.sessions.get(session)  # refuses what is no id
         conversation, _ = await director.balance(session)
         wanted = {"director, this conversation": conversation.scope, **wanted}
     else:

@@ -33,6 +33,12 @@ def _dispatch(arguments: Sequence[str]) -> int:
         from understudy.cli.repl import start
 
         return start(chosen.get("--config"), chosen.get("--session"))
+    if list(arguments) == ["--version"]:
+        import understudy
+        from understudy.cli.terminal import say
+
+        say(f"understudy {understudy.__version__}")
+        return 0
     from understudy.cli.app import app
 
     # typer's default shows its own traceback and ends the program; here errors are told in one place.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from understudy.cli.ask import follow
@@ -13,21 +15,23 @@ from understudy.cli.render import duration, footer, show_answer, table
 from understudy.cli.running import open_director
 from understudy.cli.terminal import hint, say
 from understudy.errors import UnderstudyError
-from understudy.types import Intent, Reply, Sensitivity, Task
+from understudy.types import Intent, Quality, Reply, Sensitivity, Task
 
 if TYPE_CHECKING:
+    from understudy.config.settings import Settings
     from understudy.director.director import Director
+    from understudy.store.replies import Economics
 
 SIMULATED = "These models are simulated: the code, the limits and the fallbacks are real, the answers are not."
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One stop of the tour. failing: a provider that is away then."""
+    """One stop of the tour. broken: Groq answers nothing but errors then."""
 
     what: str
     task: Task
-    failing: str | None = None
+    broken: bool = False
 
 
 TOUR = (
@@ -41,8 +45,16 @@ TOUR = (
     Stop("memory", Task("Extract the facts: I prefer tea, and I live by the sea.", intent=Intent.MEMORY)),
     Stop("web research", Task("Find the release notes of Python 3.13.", intent=Intent.WEB_RESEARCH)),
     Stop("private", Task("My salary is a secret. Note it.", sensitivity=Sensitivity.PRIVATE)),
-    Stop("Groq is away", Task("What is the capital of Norway?", intent=Intent.QUICK_QA), failing="groq"),
+    Stop("judged", Task("Which is larger, 2**10 or 10**3?", intent=Intent.REASONING, quality=Quality.BEST)),
+    Stop("Groq is broken", Task("What is the capital of Norway?", intent=Intent.QUICK_QA), broken=True),
 )
+BROKEN = """\
+[[models]]
+id = "llama-3.1-8b-instant"
+context = 131072
+[[models.faults]]
+kind = "server_error"
+"""
 
 
 async def rehearse(text: str, *, as_json: bool) -> int:
@@ -68,15 +80,19 @@ async def _one(text: str, *, as_json: bool) -> int:
 
 async def _tour(*, as_json: bool) -> int:
     """Exit code 0 when every stop was answered, else that of the first failure."""
-    import time
+    from understudy.director.director import Director
 
-    began = time.time()
     if not as_json:
         say(SIMULATED + "\n")
-    async with open_director(None, rehearsal=True) as director:
+    results: list[tuple[Stop, Reply | UnderstudyError]] = []
+    # A store of its own, gone afterwards: simulated tokens are charged to nobody's real budget.
+    with TemporaryDirectory(prefix="understudy-rehearsal-") as folder:
+        home = Path(folder)
         async with LiveLine() as line:
-            results = [(stop, await _visit(director, stop, line)) for stop in TOUR]
-        economics = await director.parts.store.replies.economics(since=began)
+            for broken in (False, True):
+                async with Director(_settings(home, broken=broken), home) as director:
+                    results += [(s, await _visit(director, s, line)) for s in TOUR if s.broken is broken]
+        economics = await _sum(home)
     if as_json:
         say(json.dumps({"simulated": True, "stops": [_stop_to_dict(s, r) for s, r in results]}))
     else:
@@ -86,24 +102,34 @@ async def _tour(*, as_json: bool) -> int:
     return next((r.exit_code for _, r in results if isinstance(r, UnderstudyError)), 0)
 
 
+async def _sum(home: Path) -> Economics:
+    """Of both directors, which kept their replies in the same store."""
+    from understudy.clock import WallClock
+    from understudy.store.store import Store
+
+    async with await Store.open(home, WallClock()) as store:
+        return await store.replies.economics()
+
+
 async def _visit(director: Director, stop: Stop, line: LiveLine) -> Reply | UnderstudyError:
-    if stop.failing is not None:
-        await _send_away(director, stop.failing)
     try:
         return await follow(director, stop.task, line.show)
     except UnderstudyError as error:
         return error
 
 
-async def _send_away(director: Director, provider: str) -> None:
-    """Let every model of a provider rest for a minute, as a minute quota would."""
-    from understudy.types import Failure
+def _settings(home: Path, *, broken: bool) -> Settings:
+    """The rehearsal fleet; broken: its Groq answers every request with an error."""
+    from understudy.config.load import parse
+    from understudy.rehearsal.fleet import rehearsal_table
 
-    parts = director.parts
-    until = parts.clock.now() + 60.0
-    for candidate in parts.fleet:
-        if candidate.provider == provider:
-            await parts.store.rests.rest(candidate.domain, until, Failure.MINUTE_QUOTA)
+    table = rehearsal_table()
+    if broken:
+        script = home / "broken.toml"
+        script.write_text(BROKEN)
+        groq = {"kind": "rehearsal", "plays": "groq", "script": str(script), "models": [{"id": "llama-3.1-8b-instant"}]}
+        table["providers"]["groq"] = groq
+    return parse(table, "the rehearsal fleet")
 
 
 def _row(stop: Stop, result: Reply | UnderstudyError) -> tuple[object, ...]:

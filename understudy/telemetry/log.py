@@ -118,7 +118,8 @@ class _File:
     def msg(self, line: str) -> None:
         data = line.encode("utf-8", "replace") + b"\n"
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._path.parent.parent, self._path.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _opened(self._path) as file:
                 if os.fstat(file).st_size + len(data) <= self._largest:
                     os.write(file, data)
