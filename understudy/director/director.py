@@ -27,11 +27,19 @@ class Director:
     """Opens with `async with`; one Director serves any number of concurrent tasks of one process."""
 
     def __init__(
-        self, settings: Settings, home: Path, *, notes: tuple[str, ...] = (), clock: Clock | None = None
+        self,
+        settings: Settings,
+        home: Path,
+        *,
+        notes: tuple[str, ...] = (),
+        spare: Settings | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """spare: the settings to use when the first ones offer no candidate at all."""
         self.settings = settings
         self.home = home
         self._notes = notes
+        self._spare = spare
         self._clock = clock
         self._parts: Parts | None = None
 
@@ -44,11 +52,18 @@ class Director:
         from understudy.config.load import home
         from understudy.director.found import find_settings
 
-        settings, notes = find_settings(path, rehearsal=rehearsal)
-        return cls(settings, home(), notes=notes)
+        found = find_settings(path, rehearsal=rehearsal)
+        return cls(found.settings, home(), notes=found.notes, spare=found.spare)
 
     async def __aenter__(self) -> Director:
-        self._parts = await open_parts(self.settings, self.home, notes=self._notes, clock=self._clock)
+        parts = await open_parts(self.settings, self.home, notes=self._notes, clock=self._clock)
+        if self._spare is not None and not parts.fleet:
+            from understudy.director.found import NOTHING_FOUND
+
+            self.settings, notes = self._spare, (*parts.notes, NOTHING_FOUND)
+            await parts.close()
+            parts = await open_parts(self.settings, self.home, notes=notes, clock=self._clock)
+        self._parts = parts
         return self
 
     async def __aexit__(
