@@ -110,8 +110,7 @@ class Director:
         """The conversation's budget, and the tokens the director may still spend in it today."""
         parts = self.parts
         now = parts.clock.now()
-        await budget.open_scopes(parts.store.ledger, self.settings, session, now)
-        return await budget.director_left(parts.store.ledger, session, now)
+        return await budget.director_left(parts.store.ledger, self.settings, session, now)
 
     async def explain(self, reply_id: str) -> dict[str, Any]:
         """The provenance of a reply or a failure, by its id or the unique beginning of it. Raises UsageError."""
