@@ -62,6 +62,8 @@ class FakeWorker:
     seconds: float = 0.0
     calls: list[Call] = field(default_factory=list)
 
+    def load(self) -> None: ...
+
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         hold = await guard.before(self.bound(call), call.output_cap)
         self.calls.append(call)

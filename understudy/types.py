@@ -348,6 +348,10 @@ class Worker(Protocol):
 
     candidate: Candidate
 
+    def load(self) -> None:
+        """Import and connect what the first call would wait for, so that no deadline pays for it. Cheap when done."""
+        ...
+
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         """Answer, or raise errors.CallFailed. progress is told the number of characters received so far."""
         ...

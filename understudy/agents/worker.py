@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from understudy.agents import failures
@@ -56,6 +57,11 @@ class ModelWorker:
 
     def __repr__(self) -> str:
         return f"ModelWorker({self.candidate.domain})"
+
+    def load(self) -> None:
+        import_module("understudy.agents.guarded")  # pydantic-ai takes half a second of CPU to import
+
+        self._connected()
 
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         """Answer within call.timeout seconds, or raise CallFailed. Whatever the guard raises passes through."""

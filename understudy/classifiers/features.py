@@ -12,7 +12,7 @@ from zlib import crc32
 
 HEAD, TAIL = 1100, 500  # characters
 BUCKETS = 1 << 15
-VERSION = 3  # raised whenever a feature changes its meaning: old weights are refused then
+VERSION = 4  # raised whenever a feature changes its meaning: old weights are refused then
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][a-z]{1,2})?|\d+|[^\w\s]")
 _CODE_LINE = re.compile(
@@ -31,6 +31,8 @@ _STAMP = re.compile(r"\d{1,2}:\d\d ?(?:am|pm)\b|\d{1,2} [A-Z][a-z]{2,8},? (?:19|
 _TOOLS = re.compile(r"\"(?:name|parameters|function|arguments|description)\" ?:|available (?:tools|functions|apis)|tools?:\s|\bapi\b|endpoint", re.IGNORECASE)
 _CALL = re.compile(r"\b\w+(?:\.\w+)*\(|\w+_\w+|\b[a-z]+[A-Z]\w+|[=!<>]=|=>|->|::|;$", re.MULTILINE)
 _LISTED = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s", re.MULTILINE)
+_SPEC = re.compile(r"^(?:Example|Input|Output|Constraints|Explanation)\b", re.MULTILINE)
+_ENDS = re.compile(r"[.!?。？！](?:\s|$)")
 _SPACES = re.compile(r"\n\s*\n")
 
 _LEXICON: dict[str, frozenset[str]] = {
@@ -79,6 +81,8 @@ _EXTRA = (
     *("years_new", "caps", "one_name", "two_names", "code_lines", "fence", "trace", "diff", "turns", "stamps", "tools", "calls", "lists"),
     *("quotes", "braces", "indent", "paragraphs", "windowed", "code_then_ask", "turns_dense", "imperative_start", "ask_words_only"),
     *("math", "url", "non_ascii", "amount_numbers", "name_past"),
+    *("sentences", "one_sentence", "one_question", "story_question", "no_amount_question", "spec", "spec_no_code", "code_complaint"),
+    *("text_given", "turns_long", "i_need", "fresh_question", "old_question"),
 )
 DENSE = (*_NAMES, *(f"start_{n}" for n in _NAMES), *(f"end_{n}" for n in _NAMES), *_EXTRA)
 _PAST = frozenset("did was were has had have does is".split())
@@ -182,5 +186,27 @@ def _dense(text: str, view: str, raw: list[str], words: list[str]) -> list[float
         1.0 if not view.isascii() else 0.0,
         1.0 if numbers >= 2 and distinct & _LEXICON["amount"] else 0.0,
         1.0 if caps == 1 and asks and first & _PAST and count < 25 and not numbers else 0.0,
+    ]
+    sentences = len(_ENDS.findall(view))
+    amounts = numbers - len([y for y in years if 1000 < y < 2040])
+    single = lines == 1 and sentences <= 1
+    question = ends != "" and ends in "?？"
+    spec = len(_SPEC.findall(view))
+    complaint = bool(distinct & _LEXICON["code_see"])
+    fresh = bool(distinct & _LEXICON["fresh"])
+    values += [
+        min(sentences / 6, 1.0),
+        1.0 if single else 0.0,
+        1.0 if single and question else 0.0,
+        1.0 if lines <= 2 and sentences >= 2 and amounts >= 2 and question else 0.0,
+        1.0 if single and question and amounts < 2 else 0.0,
+        min(spec / 2, 1.0),
+        1.0 if spec and code <= 1 else 0.0,
+        1.0 if code > 2 and complaint else 0.0,
+        1.0 if count > 150 and lines > 2 and not code else 0.0,
+        1.0 if turns > 3 and count > 150 else 0.0,
+        1.0 if distinct & _LEXICON["me"] and sentences >= 2 and amounts < 3 and lines <= 2 else 0.0,
+        1.0 if fresh and question and single else 0.0,
+        1.0 if single and question and not fresh and not distinct & _LEXICON["me"] else 0.0,
     ]
     return values

@@ -6,6 +6,7 @@ schema: everything that a request to a provider would carry.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 import re
@@ -92,7 +93,9 @@ def _compile(glob: str) -> re.Pattern[str]:
         raise ConfigError("private_paths has an empty glob.", remedy="Remove it, or write ** for every file.")
     expanded = glob.replace("\\", "/")
     if expanded.startswith("~"):
-        expanded = Path(expanded).expanduser().as_posix() + ("/" if glob.endswith("/") else "")
+        # A home that nobody has stays as it is written.
+        with contextlib.suppress(RuntimeError):
+            expanded = Path(expanded).expanduser().as_posix() + ("/" if glob.endswith("/") else "")
     if expanded.endswith("/"):
         expanded += "**"
     return re.compile(_translate(expanded), re.IGNORECASE)

@@ -154,8 +154,10 @@ async def _check(settings: Settings, members: list[Candidate]) -> Finding:
     about += f", key from {', '.join(keys)}" if keys else ""
     about += ", simulated" if first.simulated else ", on this machine" if first.local else ""
     try:
-        async with asyncio.timeout(CHECK_SECONDS), _worker(first, settings) as worker:
-            said = await worker.check()
+        async with _worker(first, settings) as worker:
+            await asyncio.to_thread(worker.load)
+            async with asyncio.timeout(CHECK_SECONDS):
+                said = await worker.check()
     except TimeoutError:
         return Finding(first.provider, "wrong", f"{about}: silent for {CHECK_SECONDS:.0f} s", "Check the address.")
     except UnderstudyError as error:

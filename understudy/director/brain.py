@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
-from understudy.errors import BudgetRefused, CallFailed, PrivacyRefused
+from understudy.errors import BudgetRefused, CallFailed, ConfigError, PrivacyRefused
 from understudy.fleet.dispatch import attempt
 from understudy.types import Call, Candidate, Role, Sensitivity
 
@@ -33,11 +33,16 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
     left = trail.deadline - now
     if left <= 1.0:
         return None
+    try:
+        worker = await parts.dispatcher.loaded(candidate)
+    except ConfigError:
+        return None
+    now = parts.clock.now()
     call = replace(call, timeout=min(call.timeout, TIMEOUT, left / 2))
     guard = parts.guard(candidate, call.sensitivity, call.role, trail.session, directs=directs)
     try:
         async with asyncio.timeout(call.timeout + 1.0):
-            answer = await parts.worker(candidate).work(call, guard)
+            answer = await worker.work(call, guard)
     except BudgetRefused:
         if directs:
             trail.note(BUDGET_GONE)
@@ -50,7 +55,7 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
         at = (now, parts.clock.now())
         trail.attempts.append(attempt(candidate, call, failure, f"{failure}: {message}", at=at))
         if isinstance(error, CallFailed):
-            await parts.dispatcher().remember(candidate, error)
+            await parts.dispatcher.remember(candidate, error)
         return None
     trail.attempts.append(attempt(candidate, call, "ok", None, at=(now, parts.clock.now()), answer=answer))
     return answer.text

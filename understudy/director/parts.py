@@ -33,7 +33,11 @@ class Parts:
     notes: tuple[str, ...]
     clock: Clock
     workers: dict[str, Worker] = field(default_factory=dict[str, Worker])
+    dispatcher: Dispatcher = field(init=False)
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
+
+    def __post_init__(self) -> None:
+        self.dispatcher = Dispatcher(self.worker, self.store.rests, self.clock)
 
     def worker(self, candidate: Candidate) -> Worker:
         if candidate.domain not in self.workers:
@@ -41,9 +45,6 @@ class Parts:
 
             self.workers[candidate.domain] = worker_for(candidate, self.settings)
         return self.workers[candidate.domain]
-
-    def dispatcher(self) -> Dispatcher:
-        return Dispatcher(self.worker, self.store.rests, self.clock)
 
     def guard(
         self, candidate: Candidate, sensitivity: Sensitivity, role: Role, session: str, *, directs: bool = False

@@ -88,7 +88,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         trail.stage("judge", candidate.name)
         return (*done, *await judge(parts, trail, decided, answer.text, candidate))
 
-    walk = await parts.dispatcher().walk(
+    walk = await parts.dispatcher.walk(
         Errand(
             call=call,
             chain=chain,

@@ -80,6 +80,7 @@ class Dispatcher:
     workers: Callable[[Candidate], Worker]
     rests: Rests
     clock: Clock
+    _loaded: set[str] = field(default_factory=set[str])
 
     async def walk(self, errand: Errand) -> Walk:
         walk = Walk()
@@ -161,6 +162,11 @@ class Dispatcher:
     async def _send(
         self, errand: Errand, walk: Walk, candidate: Candidate, call: Call, *, others: bool
     ) -> tuple[Answer | None, CallFailed | None]:
+        try:
+            worker = await self.loaded(candidate)
+        except ConfigError as error:  # its key went away, its model file was moved
+            walk.skipped.append((candidate.domain, str(error)))
+            return None, None
         started = self.clock.now()
         left = errand.deadline - started
         limit = min(call.timeout, errand.longest(candidate), left * SHARE_OF_TIME if others else left)
@@ -169,7 +175,7 @@ class Dispatcher:
         progress = _progress(errand, candidate)
         try:
             async with asyncio.timeout(call.timeout + 1.0):  # the worker keeps its own; this one is for a broken worker
-                answer = await self.workers(candidate).work(call, errand.guard(candidate), progress)
+                answer = await worker.work(call, errand.guard(candidate), progress)
             return answer, None
         except BudgetRefused as refusal:
             walk.refusals.append(refusal)
@@ -180,14 +186,20 @@ class Dispatcher:
             return None, None
         except TimeoutError:
             failure = CallFailed(Failure.TRANSPORT, f"{candidate.name} did not answer in {call.timeout:.0f} s.")
-        except ConfigError as error:  # its key went away, its model file was moved
-            failure = CallFailed(Failure.UNAVAILABLE, error.message, remedy=error.remedy, charged=False)
         except CallFailed as error:
             failure = error
         error = f"{failure.failure}: {failure.message}"
         at = (started, self.clock.now())
         _record(errand, walk, attempt(candidate, call, str(failure.failure), error, at=at, usage=failure.usage))
         return None, failure
+
+    async def loaded(self, candidate: Candidate) -> Worker:
+        """The worker with its SDK imported: on a thread, so that a terminal stays alive meanwhile."""
+        worker = self.workers(candidate)
+        if candidate.domain not in self._loaded:
+            await asyncio.to_thread(worker.load)
+            self._loaded.add(candidate.domain)
+        return worker
 
     async def remember(self, candidate: Candidate, failure: CallFailed) -> float | None:
         """Let the domain rest for as long as the provider, or else the reaction, says. Returns the seconds."""

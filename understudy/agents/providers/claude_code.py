@@ -77,6 +77,9 @@ class ClaudeWorker:
     def __repr__(self) -> str:
         return f"ClaudeWorker({self.candidate.domain})"
 
+    def load(self) -> None:
+        """Nothing is imported here; the process starts within the call."""
+
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         """Answer, or raise CallFailed; PrivacyRefused for a private call, whoever asks."""
         if call.sensitivity is Sensitivity.PRIVATE and not self.candidate.local:

@@ -97,6 +97,9 @@ class LlamaCppWorker:
         self._budget = budget
         self._counted: tuple[list[Message], int] | None = None
 
+    def load(self) -> None:
+        """Nothing is imported here; the process starts within the call."""
+
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         """Answer, or raise CallFailed. call.timeout covers the waiting, the loading and the writing."""
         if call.tools:

@@ -60,6 +60,9 @@ class Rehearsing:
     inner: Worker
     leave: Callable[[], None]
 
+    def load(self) -> None:
+        self.inner.load()
+
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         return await self.inner.work(call, guard, progress)
 

@@ -68,7 +68,7 @@ _HOUSE = re.compile(
 # "9791 Markt 84", "5570 Kaarikatu 32": a number on both sides of a name in capitals.
 _TWICE = re.compile(rf"(?<![\w.,:/\-])\d{{2,6}} (?:{_CAP} ){{0,3}}[^\W\d_a-z][\w'’.\-]{{3,30}} \d{{1,4}}(?![\w%:/]|\.\d)")
 _DIGIT = re.compile(r"\d")
-_MONTHS = re.compile(r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez|minutes|hours|days|chapter|page|version|python", re.IGNORECASE)
+_MONTHS = re.compile(r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez|minutes|hours|days|chapter|page|version|python|apollo|boeing|airbus|act |scene|world|war|series|model|windows|iphone|max ", re.IGNORECASE)
 
 
 def find_street_addresses(scan: Scan) -> Iterator[Span]:

@@ -32,8 +32,8 @@ _KEY_OF = re.compile(r"(?:api|access|secret|private|auth\w{0,12}|client|encrypti
 _WEAK = frozenset(("auth", "cred", "salt", "nonce"))
 _TAIL = re.compile(
     r"(?P<name>(?:[_\-. ]?(?i:id|key|value|string|str|hash|code|text|plain|tmp|old|new|any|\d{1,3})){0,3}|[_\-., ]\w{1,12}(?: \w{1,12})?)"
-    r"(?P<close>(?:\\?[\"'`\]]|&quot;|</\w{1,20}>|\)|\([^()\n]{0,24}\))?)"
-    r"(?P<sep>\s{0,4}(?:=>|:=|->|===?|[:=：]|,(?= ?['\"])|(?<=is)(?= ))\s{0,4})"
+    r"(?P<close>(?:\\?[\"'`\]]|&quot;|>(?=[^<\s])|</\w{1,20}>|\)|\([^()\n]{0,24}\))?)"
+    r"(?P<sep>(?<=>)|\s{0,4}(?:=>|:=|->|===?|[:=：]|,(?= ?['\"])|(?<=is)(?= ))\s{0,4})"
     r"(?P<open>(?:[rbfu]?\\?[\"'`]|&quot;|&amp;quot;|<\w{1,20}>|@)?)"
     r"(?P<value>[^\s\"'`<>,;]{4,256})"
 )

@@ -116,7 +116,7 @@ _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=&quot;))"
 _KEY = re.compile(_START + "(?:" + "|".join(f"(?:{f})" for f in _FORMATS) + ")")
 _PEM = re.compile(r"-{4,5} {0,1}BEGIN [A-Z0-9 ]{0,40}(?:PRIVATE KEY|OPENSSH|PGP MESSAGE)|-----END [A-Z0-9 ]{0,30}PRIVATE KEY")
 _JWK = re.compile(r'"(?:k|d|p|q|dp|dq|qi)" {0,4}: {0,4}"[A-Za-z0-9_\-]{20,1000}"|"kty" {0,4}: {0,4}"(?:oct|RSA|EC|OKP)"')
-_BLOB = re.compile(r"(?<![A-Za-z0-9+/_\-=])[A-Za-z0-9+/_\-]{32,512}={0,2}(?![A-Za-z0-9+/_\-=])")
+_BLOB = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{32,512}={0,2}(?![A-Za-z0-9+/_\-=])")
 _HARMLESS = re.compile(r"sha(?:1|256|384|512)[-:]|data:|base64,|://|/commit/|checksum|digest|integrity|uuid|image/", re.IGNORECASE)
 _SAMPLE = re.compile(r"example|sample|placeholder|your[_\-]?|xxxx|\*\*\*|\.\.\.|redacted|dummy|0123456|1234567|abcdef0|not-?real", re.IGNORECASE)
 
@@ -129,7 +129,7 @@ def entropy(text: str) -> float:
 
 def looks_sample(value: str) -> bool:
     """A key from documentation: it says so itself, or repeats one character."""
-    return _SAMPLE.search(value) is not None or re.search(r"(.)\1{7}", value[24:]) is not None
+    return _SAMPLE.search(value) is not None or re.search(r"([^A])\1{7}", value[24:]) is not None
 
 
 def find_keys(scan: Scan) -> Iterator[Span]:
@@ -149,6 +149,9 @@ def find_private_keys(scan: Scan) -> Iterator[Span]:
             yield Span(match.start(), match.end(), "private_key")
 
 
+_WIDTH = {48: True, 60: True, 64: True, 72: True, 76: True}
+
+
 def is_random(blob: str) -> bool:
     """Mixed case and digits in the proportion of random base64, not words, paths or hex digests."""
     body = blob.rstrip("=")
@@ -158,6 +161,8 @@ def is_random(blob: str) -> bool:
     lower = sum(c.islower() for c in body)
     if body.count("/") > size // 10 or "--" in body or "__" in body:
         return False
+    if not digits and body.isalnum() and not _WIDTH.get(size):
+        return False  # a long name in camelCase; bodies of keys come in lines of these widths
     if size >= 48 and min(upper, lower) >= size // 8:
         changes = sum(a.islower() != b.islower() for a, b in zip(body, body[1:], strict=False))
         if changes > size // 4 and entropy(body) >= 4.0:

@@ -65,7 +65,10 @@ def find_national_ids(scan: Scan) -> Iterator[Span]:
             begin -= 1
         if begin == start and begin > 1 and text[begin - 1] == "-" and text[begin - 2] in "XYZ":
             begin -= 2
-        if begin < done or not (match := _SHAPES.match(text, begin)):
+        match = None if begin < done else _SHAPES.match(text, begin)
+        if match is None and begin == start and begin > 2 and text[begin - 1] == " " and text[begin - 3 : begin - 1].isupper():
+            match = _SHAPES.match(text, begin - 3)  # "AB 12 34 56 C"
+        if match is None:
             continue
         done = match.end()
         kind = match.lastgroup or ""

@@ -96,7 +96,7 @@ class Scan:
     @cached_property
     def long_tokens(self) -> tuple[str, ...]:
         """Runs without white space of at least LONG characters that are no plain words, each once."""
-        return tuple(sorted([w for w in self.unique if len(w) >= LONG and not w.isalpha()]))
+        return tuple(sorted([w for w in self.unique if len(w) >= LONG and (len(w) >= 48 or not w.isalpha())]))
 
     def places(self, token: str) -> Iterator[int]:
         """Offsets of each occurrence of a token as a whole run."""

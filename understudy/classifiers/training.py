@@ -1,0 +1,318 @@
+"""Fitting the local scorer, and measuring it on sources it has not seen. Used by scripts and benchmarks only."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from understudy.classifiers import examples, features
+from understudy.classifiers.local import INTENTS
+from understudy.errors import UsageError
+from understudy.types import Intent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+OWN = "written for the project"
+# Licences under which a row may shape shipped weights. "CC BY-" would be a restricted variant.
+_FREE = ("MIT", "Apache-2.0", "CC BY 3.0", "CC BY 4.0")
+# Problem texts that are not the repository's to license.
+_THIRD_PARTY = ("LeetCode weekly",)
+_LETTER = {intent: place for place, intent in enumerate(INTENTS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One labelled text."""
+
+    text: str = field(repr=False)
+    intent: Intent
+    source: str
+    trainable: bool
+    group: str  # what counts as one source when features are chosen
+
+
+def family(source: str) -> str:
+    """Sources of one origin are one: a model that saw the Python half of a set has seen the Java half."""
+    return source.split(" ", 1)[0]
+
+
+def own_rows(*, held_out: bool) -> list[Row]:
+    """The written examples that are, or are not, kept out of training."""
+    return [
+        Row(e.text, e.intent, OWN, True, f"{OWN} {e.number % 4}")
+        for e in examples.read()
+        if e.held_out == held_out and e.intent in _LETTER
+    ]
+
+
+def public_rows(data: Path) -> list[Row]:
+    """Rows of DATA/routing/dev.jsonl.gz with an intent the scorer answers. Raises UsageError for a wrong folder."""
+    path = data / "routing" / "dev.jsonl.gz"
+    rows: list[Row] = []
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                row: dict[str, Any] = json.loads(line)
+                if row["label"] in {i.value for i in INTENTS}:
+                    source = str(row["source"])
+                    free = str(row["licence"]).startswith(_FREE) and not source.startswith(_THIRD_PARTY)
+                    rows.append(Row(row["text"], Intent(row["label"]), source, free, family(source)))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(f"{path} is not a file of labelled rows.", remedy="Pass the data folder with --data.") from None
+    return rows
+
+
+Memo = dict[str, tuple[list[float], list[int]]]
+
+
+def _extract(text: str, memo: Memo) -> tuple[list[float], list[int]]:
+    if text not in memo:
+        dense, buckets = features.extract(text)
+        memo[text] = dense, sorted(buckets)
+    return memo[text]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A linear scorer: (dense features x intents), (buckets x intents)."""
+
+    dense: Floats = field(repr=False)
+    hashed: Floats = field(repr=False)
+
+    def scores(self, texts: Iterable[str], memo: Memo) -> Floats:
+        rows: list[Floats] = []
+        for text in texts:
+            dense, buckets = _extract(text, memo)
+            row = np.asarray(dense, dtype=np.float32) @ self.dense
+            if buckets:
+                row = row + self.hashed[buckets].sum(axis=0) / len(buckets) ** 0.5
+            rows.append(row)
+        return np.array(rows).reshape(-1, len(INTENTS))
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """Rows of hashed features, kept by row and by column: a product either way is one gather and one sum."""
+
+    values: Floats = field(repr=False)
+    columns: NDArray[np.int64] = field(repr=False)
+    rows: NDArray[np.int64] = field(repr=False)
+    height: int
+    width: int
+
+    def times(self, weights: Floats) -> Floats:
+        return _sum_by(self.rows, weights[self.columns] * self.values[:, None], self.height)
+
+    def transposed(self) -> Sparse:
+        order = np.argsort(self.columns, kind="stable")
+        return Sparse(self.values[order], self.rows[order], self.columns[order], self.width, self.height)
+
+
+def _sum_by(keys: NDArray[np.int64], values: Floats, size: int) -> Floats:
+    """Sums of the values of each key; the keys ascend."""
+    total = np.zeros((size, values.shape[1]), dtype=np.float32)
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    if len(starts):
+        total[keys[starts]] = np.add.reduceat(values, starts, axis=0)
+    return total
+
+
+def fit(
+    rows: Sequence[Row],
+    memo: Memo,
+    *,
+    rounds: int = 90,
+    dense_decay: float = 2e-3,
+    hashed_decay: float = 4e-3,
+    share: float = 0.6,
+) -> Weights:
+    """Multinomial logistic regression by full-batch Adam. Deterministic: no randomness, no shuffling.
+
+    A bucket takes part only when it occurs in two groups of sources: what one source alone says is its own habit. Every
+    intent weighs the same; within it the written examples weigh `share`, and the public sources the rest, each alike.
+    """
+    extracted = [_extract(row.text, memo) for row in rows]
+    seen: dict[int, set[str]] = {}
+    counts: dict[int, int] = {}
+    for row, (_, buckets) in zip(rows, extracted, strict=True):
+        for bucket in set(buckets):
+            seen.setdefault(bucket, set()).add(row.group)
+            counts[bucket] = counts.get(bucket, 0) + 1
+    chosen = sorted(b for b, groups in seen.items() if len(groups) >= 2 and counts[b] >= 3)
+    column = {bucket: place for place, bucket in enumerate(chosen)}
+    cells = [
+        (place, column[b], 1 / len(buckets) ** 0.5)
+        for place, (_, buckets) in enumerate(extracted)
+        for b in buckets
+        if b in column
+    ]
+    sparse = Sparse(
+        np.array([c[2] for c in cells], dtype=np.float32),
+        np.array([c[1] for c in cells], dtype=np.int64),
+        np.array([c[0] for c in cells], dtype=np.int64),
+        len(rows),
+        len(chosen),
+    )
+    dense = np.array([d for d, _ in extracted], dtype=np.float32)
+    target = np.zeros((len(rows), len(INTENTS)), dtype=np.float32)
+    target[np.arange(len(rows)), [_LETTER[row.intent] for row in rows]] = 1.0
+    decay = np.concatenate([np.full((dense.shape[1], 1), dense_decay), np.full((len(chosen), 1), hashed_decay)]).astype(np.float32)
+    solution = _descend(dense, sparse, target, _balance(rows, share), decay, rounds)
+    hashed = np.zeros((features.BUCKETS, len(INTENTS)), dtype=np.float32)
+    hashed[chosen] = solution[dense.shape[1] :]
+    return Weights(solution[: dense.shape[1]], hashed)
+
+
+def _balance(rows: Sequence[Row], share: float) -> Floats:
+    sizes: dict[tuple[Intent, str], int] = {}
+    for row in rows:
+        sizes[row.intent, row.source] = sizes.get((row.intent, row.source), 0) + 1
+    weights: list[float] = []
+    for row in rows:
+        sources = [s for i, s in sizes if i == row.intent]
+        public = len([s for s in sources if s != OWN])
+        if row.source == OWN:
+            part = share if public else 1.0
+        else:
+            part = (1 - share if OWN in sources else 1.0) / public
+        weights.append(part / sizes[row.intent, row.source])
+    found = np.array(weights, dtype=np.float32)
+    return found / found.sum()
+
+
+def _descend(
+    dense: Floats, sparse: Sparse, target: Floats, weights: Floats, decay: Floats, rounds: int
+) -> Floats:
+    size = dense.shape[1]
+    columns = sparse.transposed()
+    solution = np.zeros((len(decay), target.shape[1]), dtype=np.float32)
+    first, second = np.zeros_like(solution), np.zeros_like(solution)
+    for step in range(1, rounds + 1):
+        scores = dense @ solution[:size] + sparse.times(solution[size:])
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        miss = (odds / odds.sum(axis=1, keepdims=True) - target) * weights[:, None]
+        slope = np.concatenate([dense.T @ miss, columns.times(miss)]) + decay * solution
+        first = 0.9 * first + 0.1 * slope
+        second = 0.99 * second + 0.01 * slope**2
+        rate = 0.15 * (1 - step / (rounds + 1))
+        solution = solution - rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.99**step)) + 1e-6)
+    return solution
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Predictions for one source by weights that have never seen it."""
+
+    source: str
+    truth: NDArray[np.int64] = field(repr=False)
+    scores: Floats = field(repr=False)
+
+
+def leave_one_source_out(rows: Sequence[Row], memo: Memo, **settings: Any) -> list[Held]:
+    """Each public source, scored by weights fitted on the written examples and the trainable sources of other origin."""
+    own = own_rows(held_out=False)
+    held: list[Held] = []
+    shared: Weights | None = None
+    fitted: dict[str, Weights] = {}
+    for source in sorted({row.source for row in rows}):
+        mine = [row for row in rows if row.source == source]
+        if any(row.trainable for row in mine):
+            kin = family(source)
+            if kin not in fitted:
+                fitted[kin] = fit([*own, *(r for r in rows if r.trainable and r.group != kin)], memo, **settings)
+            weights = fitted[kin]
+        else:
+            shared = shared or fit([*own, *(r for r in rows if r.trainable)], memo, **settings)
+            weights = shared
+        truth = np.array([_LETTER[row.intent] for row in mine])
+        held.append(Held(source, truth, weights.scores((row.text for row in mine), memo)))
+    return held
+
+
+def chances(scores: Floats, temperature: float) -> Floats:
+    odds = np.exp((scores - scores.max(axis=1, keepdims=True)) / temperature)
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def calibrate(held: Sequence[Held], *, wanted: float = 0.92) -> tuple[float, float]:
+    """(temperature, threshold) on held-out sources; every source and intent weighs the same.
+
+    The temperature has the least log loss; the threshold is the lowest at which what is answered is right `wanted` of
+    the time.
+    """
+    scores = np.concatenate([h.scores for h in held])
+    truth = np.concatenate([h.truth for h in held])
+    parts = np.concatenate([np.full(len(h.truth), 1 / _cells(h)) for h in held])
+    parts = parts / _cell_sizes(held)
+    grid = np.round(np.arange(0.5, 6.01, 0.1), 2)
+    losses = [-(np.log(chances(scores, t)[np.arange(len(truth)), truth] + 1e-9) * parts).sum() for t in grid]
+    temperature = float(grid[int(np.argmin(losses))])
+    probability = chances(scores, temperature)
+    right = probability.argmax(axis=1) == truth
+    best = probability.max(axis=1)
+    for threshold in np.round(np.arange(0.3, 0.991, 0.01), 2):
+        kept = best >= threshold
+        if not kept.any():
+            break
+        if (parts[kept] * right[kept]).sum() / parts[kept].sum() >= wanted and right[kept].mean() >= wanted:
+            return temperature, float(threshold)
+    return temperature, 0.99
+
+
+def _cells(held: Held) -> int:
+    return len(set(held.truth.tolist()))
+
+
+def _cell_sizes(held: Sequence[Held]) -> Floats:
+    sizes: list[float] = []
+    for h in held:
+        counts = np.bincount(h.truth, minlength=len(INTENTS))
+        sizes.extend(float(counts[t]) for t in h.truth)
+    return np.array(sizes)
+
+
+def pack(weights: Weights, temperature: float, threshold: float) -> dict[str, Any]:
+    """The arrays of the file: hashed weights as bytes with a scale for each intent, the others as float32.
+
+    Rounding also makes the file the same where the last bits of a matrix product differ.
+    """
+    scale = np.maximum(np.abs(weights.hashed).max(axis=0), 1e-9) / 127
+    return {
+        "version": np.int64(features.VERSION),
+        "dense": np.round(weights.dense, 3).astype(np.float32),
+        "hashed": np.round(weights.hashed / scale).astype(np.int8),
+        "scale": np.round(scale, 5).astype(np.float32),
+        "temperature": np.float32(temperature),
+        "threshold": np.float32(threshold),
+    }
+
+
+def write(path: Path, table: dict[str, Any]) -> str:
+    """Writes the file and its digest beside it; the same table gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as out:
+        np.savez_compressed(out, **table)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n", encoding="ascii")
+    return digest
+
+
+def macro_f1(truth: NDArray[np.int64], guessed: NDArray[np.int64]) -> dict[str, float]:
+    """F1 of each intent, and their mean as "macro"."""
+    found: dict[str, float] = {}
+    for place, intent in enumerate(INTENTS):
+        hits = int(((truth == place) & (guessed == place)).sum())
+        total = int((truth == place).sum() + (guessed == place).sum())
+        found[intent.value] = 2 * hits / total if total else 0.0
+    found["macro"] = sum(found.values()) / len(INTENTS)
+    return found
