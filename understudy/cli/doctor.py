@@ -120,9 +120,9 @@ async def _providers(settings: Settings, listed: Roster) -> list[Finding]:
     if not listed.candidates:
         return [
             Finding(
-                "providers",
+                "models",
                 "missing",
-                "there is no model to ask",
+                "there is nobody to ask",
                 "export GROQ_API_KEY=... (free at https://console.groq.com/keys), or start a local server.",
                 needed=True,
             )
@@ -182,15 +182,20 @@ def _director(settings: Settings, listed: Roster) -> Finding:
     name = settings.director.candidate
     budget = f"{settings.director.tokens_per_conversation:,} tokens a conversation, "
     budget += f"{settings.director.tokens_per_day:,} a day"
-    if not name:
+    if not name or ("candidate" not in settings.director.model_fields_set and not _find(listed, name)):
         remedy = 'Log in to claude, or write [director] candidate = "provider/model".'
         return Finding("director", "note", "none: the policy decides alone", remedy)
-    head, _, model = name.partition("/")
-    for candidate in listed.candidates:
-        if head in (candidate.provider, candidate.kind) and model and model in candidate.model:
-            return Finding("director", "ok", f"{candidate.name}, {budget}")
+    if candidate := _find(listed, name):
+        return Finding("director", "ok", f"{candidate.name}, {budget}")
     remedy = "understudy models lists what there is; the policy decides alone until then."
     return Finding("director", "wrong", f"{name} is not among the models", remedy)
+
+
+def _find(listed: Roster, name: str) -> Candidate | None:
+    """As the director itself is found: by provider or kind, and the model or a part of it."""
+    head, _, model = name.partition("/")
+    same = [c for c in listed.candidates if head in (c.provider, c.kind)]
+    return next((c for c in same if model and model in c.model), None)
 
 
 def _private(listed: Roster) -> Finding:

@@ -49,6 +49,8 @@ TOUR = (
     Stop("Groq is broken", Task("What is the capital of Norway?", intent=Intent.QUICK_QA), broken=True),
 )
 BROKEN = """\
+[accounts]
+default = ["rehearsal-key"]
 [[models]]
 id = "llama-3.1-8b-instant"
 context = 131072
