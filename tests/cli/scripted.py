@@ -102,7 +102,6 @@ class ScriptedDirector(real.Director):
         say(Stage("gate"))
         known = await parts.store.sessions.get(session)
         verdict = parts.gate.judge(task, bool(known and known.private))
-        await budget.open_scopes(parts.store.ledger, self.settings, session, started)
         say(Stage("dispatch", "groq/llama-3.1-8b-instant"))
         say(Progress("groq/llama-3.1-8b-instant", 12))
         head, _, rest = task.text.partition(" ")
