@@ -142,7 +142,7 @@ def prompt_ms(rounds: int = 5) -> float:
             environment = {**os.environ, "UNDERSTUDY_HOME": folder, "TERM": "xterm"}
             began = time.perf_counter()
             child = pexpect.spawn(sys.executable, ["-m", "understudy"], env=environment, timeout=30)
-            child.expect("› ")
+            child.expect("understudy>")
             seen.append((time.perf_counter() - began) * 1e3)
             child.sendeof()
             child.close(force=True)

@@ -26,10 +26,12 @@ def main() -> int:
         return error.exit_code
     memo: training.Memo = {}
     # Temperature and threshold come from sources the weights in question have not seen.
-    temperature, threshold = training.calibrate(training.leave_one_source_out(public, memo))
+    unseen = [*training.leave_one_source_out(public, memo), training.written_fold(public, memo)]
+    temperature, thresholds = training.calibrate(unseen)
     weights = training.fit([*training.own_rows(held_out=False), *(row for row in public if row.trainable)], memo)
-    digest = training.write(chosen.out, training.pack(weights, temperature, threshold))
-    print(f"{chosen.out}: {chosen.out.stat().st_size} bytes, temperature {temperature}, threshold {threshold}, {digest}")
+    digest = training.write(chosen.out, training.pack(weights, temperature, thresholds))
+    size = chosen.out.stat().st_size
+    print(f"{chosen.out}: {size} bytes, temperature {temperature}, thresholds {thresholds.tolist()}, {digest}")
     return 0
 
 

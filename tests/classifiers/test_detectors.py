@@ -40,7 +40,9 @@ KEYS = {
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
-@pytest.mark.parametrize("frame", ["{}", "my key is {} please debug", 'headers = {{"x": "{}"}}', "log: token\\n{}", "?k={}&a=1"])
+@pytest.mark.parametrize(
+    "frame", ["{}", "my key is {} please debug", 'headers = {{"x": "{}"}}', "log: token\\n{}", "?k={}&a=1"]
+)
 def test_vendor_keys_are_seen_in_prose_code_logs_and_urls(key: str, frame: str) -> None:
     assert types(frame.format(key)) & {"api_key", "token", "password"}
 
@@ -207,7 +209,15 @@ def test_any_wrong_digit_breaks_an_iban(iban: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["12345678A", "X1234567M", "RSSMRA85T10A562T", "529.982.247-26", "110105194912310021", "131052-308U", "2 55 08 14 168 025 39"],
+    [
+        "12345678A",
+        "X1234567M",
+        "RSSMRA85T10A562T",
+        "529.982.247-26",
+        "110105194912310021",
+        "131052-308U",
+        "2 55 08 14 168 025 39",
+    ],
 )
 def test_a_wrong_check_character_is_no_identity_number(text: str) -> None:
     assert not list(find_national_ids(Scan(text)))
@@ -239,7 +249,33 @@ def test_any_text_is_survived_and_offsets_are_inside(text: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(["password", "=", ":", "@", "+49", "4111", "-", " ", ".", "İ", "12", "key", "\n", "://", '"', "street", "GB82", "eyJ"]), max_size=60))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "password",
+                "=",
+                ":",
+                "@",
+                "+49",
+                "4111",
+                "-",
+                " ",
+                ".",
+                "İ",
+                "12",
+                "key",
+                "\n",
+                "://",
+                '"',
+                "street",
+                "GB82",
+                "eyJ",
+            ]
+        ),
+        max_size=60,
+    )
+)
 def test_pieces_of_private_data_in_any_order(pieces: list[str]) -> None:
     text = "".join(pieces)
     assert detectors.find(text) == detectors.find(text)
@@ -299,7 +335,9 @@ def test_the_gate_needs_no_numpy() -> None:
     import subprocess
     import sys
 
-    code = "import sys; import understudy.classifiers.gate, understudy.classifiers.steps; sys.exit('numpy' in sys.modules)"
+    code = (
+        "import sys; import understudy.classifiers.gate, understudy.classifiers.steps; sys.exit('numpy' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 
 

@@ -106,7 +106,12 @@ def test_private_paths(glob: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("glob", "path"),
-    [("secrets/*", "secrets/a/b.txt"), ("*.pem", "server.pem.txt"), ("report-[!0-9].md", "report-3.md"), ("a.b", "aXb")],
+    [
+        ("secrets/*", "secrets/a/b.txt"),
+        ("*.pem", "server.pem.txt"),
+        ("report-[!0-9].md", "report-3.md"),
+        ("a.b", "aXb"),
+    ],
 )
 def test_other_paths(glob: str, path: str) -> None:
     assert Gate((glob,)).judge(Task("hi", files=(Attachment(path, "nothing"),))).sensitivity is PUBLIC

@@ -149,7 +149,11 @@ def test_any_answer_gives_a_known_intent_or_none(text: str) -> None:
     assert guess is None or (guess.intent.value in remote.NAMES and 0 <= guess.probability <= 1)
 
 
-@given(st.dictionaries(st.sampled_from(["intent", "confidence", "x"]), st.one_of(st.none(), st.floats(), st.sampled_from(remote.NAMES))))
+@given(
+    st.dictionaries(
+        st.sampled_from(["intent", "confidence", "x"]), st.one_of(st.none(), st.floats(), st.sampled_from(remote.NAMES))
+    )
+)
 def test_any_object_gives_a_known_intent_or_none(fields: dict[str, object]) -> None:
     guess = remote.parse(json.dumps(fields))
     assert guess is None or 0 <= guess.probability <= 1

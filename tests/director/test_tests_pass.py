@@ -18,7 +18,8 @@ TESTS = "And the tests:\n```python\nfrom adder import add\n\ndef test_add():\n  
 CASE = (
     "```python\nimport unittest\n\n"
     "def add(a, b):\n    return a + b\n\nclass T(unittest.TestCase):\n"
-    "    def test_add(self):\n        self.assertEqual(add(1, 2), 3)\n\nif __name__ == '__main__':\n    unittest.main()\n```"
+    "    def test_add(self):\n        self.assertEqual(add(1, 2), 3)\n\n"
+    "if __name__ == '__main__':\n    unittest.main()\n```"
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 from zlib import crc32
 
 HEAD, TAIL = 1100, 500  # characters
@@ -16,19 +17,34 @@ VERSION = 4  # raised whenever a feature changes its meaning: old weights are re
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][a-z]{1,2})?|\d+|[^\w\s]")
 _CODE_LINE = re.compile(
-    r"^\s*(?:def |class |import |from \w+ import|return\b|for ?\(|if ?\(|while ?\(|public |private |static |const |let |var |function\b"
-    r"|#include|package |using |fn |func |SELECT |INSERT |UPDATE |CREATE |\}|\{|else|elif |try:|except|@\w+|console\.|print\()",
+    r"^\s*(?:def |class |import |from \w+ import|return\b|for ?\(|if ?\(|while ?\(|public |"
+    r"private |static |const |let |var |function\b"
+    r"|#include|package |using |fn |func |SELECT |INSERT |UPDATE |CREATE |\}|\{|else|elif |"
+    r"try:|except|@\w+|console\.|print\()",
     re.MULTILINE,
 )
 _TRACE = re.compile(
-    r"Traceback \(most recent|^\s+at [\w.$<>]+\(|\w+(?:Error|Exception)\b:|File \"[^\"\n]{1,200}\", line \d|panic:|segfault"
+    r"Traceback \(most recent|^\s+at [\w.$<>]+\(|\w+(?:Error|Exception)\b:|File "
+    r"\"[^\"\n]{1,200}\", line \d|panic:|segfault"
     r"|Segmentation fault|undefined reference|error\[E\d+\]|npm ERR!|error TS\d+|exit code \d|stack trace",
     re.MULTILINE | re.IGNORECASE,
 )
 _DIFF = re.compile(r"^(?:@@ .{1,60}@@|diff --git |[+-]{3} [ab]/|[+-](?![+-])\s*\S.{0,200}$)", re.MULTILINE)
-_TURN = re.compile(r"^(?:[^\W\d_][\w .'()]{0,40}: |[^\W\d_][\w .]{0,30} (?:said|wrote|says|asked)[,:] ?|\[?\d{1,2}:\d\d)", re.MULTILINE)
-_STAMP = re.compile(r"\d{1,2}:\d\d ?(?:am|pm)\b|\d{1,2} [A-Z][a-z]{2,8},? (?:19|20)\d\d|(?:19|20)\d\d-\d\d-\d\d|\bDATE:", re.IGNORECASE)
-_TOOLS = re.compile(r"\"(?:name|parameters|function|arguments|description)\" ?:|available (?:tools|functions|apis)|tools?:\s|\bapi\b|endpoint", re.IGNORECASE)
+_TURN = re.compile(
+    r"^(?:[^\W\d_][\w .'()]{0,40}: |[^\W\d_][\w .]{0,30} (?:said|wrote|says|asked)[,:] ?|"
+    r"\[?\d{1,2}:\d\d)",
+    re.MULTILINE,
+)
+_STAMP = re.compile(
+    r"\d{1,2}:\d\d ?(?:am|pm)\b|\d{1,2} [A-Z][a-z]{2,8},? (?:19|20)\d\d|(?:19|"
+    r"20)\d\d-\d\d-\d\d|\bDATE:",
+    re.IGNORECASE,
+)
+_TOOLS = re.compile(
+    r"\"(?:name|parameters|function|arguments|description)\" ?:|available (?:tools|functions|"
+    r"apis)|tools?:\s|\bapi\b|endpoint",
+    re.IGNORECASE,
+)
 _CALL = re.compile(r"\b\w+(?:\.\w+)*\(|\w+_\w+|\b[a-z]+[A-Z]\w+|[=!<>]=|=>|->|::|;$", re.MULTILINE)
 _LISTED = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s", re.MULTILINE)
 _SPEC = re.compile(r"^(?:Example|Input|Output|Constraints|Explanation)\b", re.MULTILINE)
@@ -38,34 +54,57 @@ _SPACES = re.compile(r"\n\s*\n")
 _LEXICON: dict[str, frozenset[str]] = {
     name: frozenset(words.split())
     for name, words in {
-        "question": "what which who whom whose when where how why was wer wann wo wie warum welche que qué quién cuándo dónde cómo "
-        "cuál quel quelle qui quand où comment pourquoi combien che chi quando dove come perché qual quem onde что кто когда где как почему",
-        "who_what": "who what which whose name called known capital author invented discovered wrote located definition mean means",
-        "amount": "many much total altogether left remaining each per every twice half double times more fewer less sum average "
+        "question": "what which who whom whose when where how why was wer wann wo wie warum welche que qué "
+        "quién cuándo dónde cómo "
+        "cuál quel quelle qui quand où comment pourquoi combien che chi quando dove come perché "
+        "qual quem onde что кто когда где как почему",
+        "who_what": "who what which whose name called known capital author invented discovered wrote located "
+        "definition mean means",
+        "amount": "many much total altogether left remaining each per every twice half double times more "
+        "fewer less sum average "
         "difference cost costs percent ratio how wieviel viele cuántos cuántas combien quanti",
-        "logic": "if then clue clues prove proof therefore implies exactly neither either must probability puzzle logic step steps "
-        "deduce infer true false suppose assume given knights knaves argument consistent minimum maximum optimal tradeoff",
-        "code_make": "write implement create function program script code class method python java javascript sql regex api html css "
-        "rust golang typescript algorithm component bash refactor build generate schreibe escribe écris funktion función fonction array "
+        "logic": "if then clue clues prove proof therefore implies exactly neither either must "
+        "probability puzzle logic step steps "
+        "deduce infer true false suppose assume given knights knaves argument consistent minimum "
+        "maximum optimal tradeoff",
+        "code_make": "write implement create function program script code class method python java javascript "
+        "sql regex api html css "
+        "rust golang typescript algorithm component bash refactor build generate schreibe "
+        "escribe écris funktion función fonction array "
         "string integer list nums input output returns constraints example",
-        "code_see": "fix bug review debug debugging wrong error fails failing failed crash crashes broken faulty incorrect problem issue "
-        "exception traceback expected actual test tests pr diff patch lint leak security smell critique optimise optimize fehler revisa",
-        "sum_up": "summarize summarise summary summaries tldr tl dr recap condense shorten abstract gist bullet bullets overview key "
-        "points takeaways minutes zusammenfassen zusammenfassung fasse resume resumen resumir résume résumé riassumi riassunto boil "
+        "code_see": "fix bug review debug debugging wrong error fails failing failed crash crashes broken "
+        "faulty incorrect problem issue "
+        "exception traceback expected actual test tests pr diff patch lint leak security smell "
+        "critique optimise optimize fehler revisa",
+        "sum_up": "summarize summarise summary summaries tldr tl dr recap condense shorten abstract gist "
+        "bullet bullets overview key "
+        "points takeaways minutes zusammenfassen zusammenfassung fasse resume resumen resumir "
+        "résume résumé riassumi riassunto boil "
         "compress highlights synopsis outline digest concise brief",
-        "recall": "remember recall remind earlier previously mentioned told said discussed last conversation conversations memory "
-        "memories facts fact speaker speakers session sessions persona profile preferences before ago talked remembered forget store "
+        "recall": "remember recall remind earlier previously mentioned told said discussed last "
+        "conversation conversations memory "
+        "memories facts fact speaker speakers session sessions persona profile preferences "
+        "before ago talked remembered forget store "
         "note insights reflect reflection observations observation merke erinnerst recuerdas souviens forgot",
-        "fresh": "today tonight yesterday tomorrow current currently latest recent recently newest now this week month year breaking "
-        "news live update updates upcoming released announced price prices stock score weather forecast happening trending heute aktuell "
-        "neueste hoy actual últimas aujourd'hui actuel dernières oggi hoje agora сегодня сейчас новости so far still as",
-        "seek": "search find look google web online source sources cite citations links link website internet research compare url "
+        "fresh": "today tonight yesterday tomorrow current currently latest recent recently newest now "
+        "this week month year breaking "
+        "news live update updates upcoming released announced price prices stock score weather "
+        "forecast happening trending heute aktuell "
+        "neueste hoy actual últimas aujourd'hui actuel dernières oggi hoje agora сегодня сейчас "
+        "новости so far still as",
+        "seek": "search find look google web online source sources cite citations links link website "
+        "internet research compare url "
         "article articles report reports browse",
-        "act": "set turn play book call send schedule order remind add delete create open close start stop pause cancel text email "
-        "message transfer pay buy reserve dim lock unlock switch change increase decrease raise lower mute skip post upload convert "
-        "check get fetch retrieve show give list update subscribe register generate track put make calendar alarm timer reminder "
-        "playlist lights thermostat volume flight hotel appointment meeting account stelle schalte pon enciende allume mets",
-        "device": "alarm timer lights light volume thermostat calendar reminder playlist song music tv speaker phone car room kitchen "
+        "act": "set turn play book call send schedule order remind add delete create open close start "
+        "stop pause cancel text email "
+        "message transfer pay buy reserve dim lock unlock switch change increase decrease raise "
+        "lower mute skip post upload convert "
+        "check get fetch retrieve show give list update subscribe register generate track put "
+        "make calendar alarm timer reminder "
+        "playlist lights thermostat volume flight hotel appointment meeting account stelle "
+        "schalte pon enciende allume mets",
+        "device": "alarm timer lights light volume thermostat calendar reminder playlist song music tv "
+        "speaker phone car room kitchen "
         "list todo shopping inbox bluetooth wifi camera door garage",
         "me": "i me my mine we our us i'm i've i'd ich mein meine mi mis je mon ma",
         "you": "you your yours du dein tu ton usted",
@@ -77,15 +116,59 @@ _LEXICON: dict[str, frozenset[str]] = {
 }
 _NAMES = tuple(_LEXICON)
 _EXTRA = (
-    *("bias", "log_chars", "short", "lines", "long_lines", "question_end", "question_start", "has_question", "numbers", "years_old"),
-    *("years_new", "caps", "one_name", "two_names", "code_lines", "fence", "trace", "diff", "turns", "stamps", "tools", "calls", "lists"),
-    *("quotes", "braces", "indent", "paragraphs", "windowed", "code_then_ask", "turns_dense", "imperative_start", "ask_words_only"),
+    *(
+        "bias",
+        "log_chars",
+        "short",
+        "lines",
+        "long_lines",
+        "question_end",
+        "question_start",
+        "has_question",
+        "numbers",
+        "years_old",
+    ),
+    *(
+        "years_new",
+        "caps",
+        "one_name",
+        "two_names",
+        "code_lines",
+        "fence",
+        "trace",
+        "diff",
+        "turns",
+        "stamps",
+        "tools",
+        "calls",
+        "lists",
+    ),
+    *(
+        "quotes",
+        "braces",
+        "indent",
+        "paragraphs",
+        "windowed",
+        "code_then_ask",
+        "turns_dense",
+        "imperative_start",
+        "ask_words_only",
+    ),
     *("math", "url", "non_ascii", "amount_numbers", "name_past"),
-    *("sentences", "one_sentence", "one_question", "story_question", "no_amount_question", "spec", "spec_no_code", "code_complaint"),
+    *(
+        "sentences",
+        "one_sentence",
+        "one_question",
+        "story_question",
+        "no_amount_question",
+        "spec",
+        "spec_no_code",
+        "code_complaint",
+    ),
     *("text_given", "turns_long", "i_need", "fresh_question", "old_question"),
 )
 DENSE = (*_NAMES, *(f"start_{n}" for n in _NAMES), *(f"end_{n}" for n in _NAMES), *_EXTRA)
-_PAST = frozenset("did was were has had have does is".split())
+_PAST = frozenset(["did", "was", "were", "has", "had", "have", "does", "is"])
 
 
 def window(text: str) -> str:
@@ -115,9 +198,9 @@ def _hashed(raw: list[str], words: list[str]) -> list[int]:
             shaped.append("<Name>" if not token.isupper() else "<NAME>")
         else:
             shaped.append(word)
-        opening = word in ".?!:\"“”\n"
+        opening = word in '.?!:"“”\n'
     terms = set(shaped)
-    terms.update([f"{a} {b}" for a, b in zip(shaped, shaped[1:], strict=False)])
+    terms.update([f"{a} {b}" for a, b in pairwise(shaped)])
     terms.update([f"^{a}" for a in shaped[:6]])
     terms.update([f"{a}$" for a in shaped[-6:]])
     if len(shaped) > 1:
@@ -141,7 +224,9 @@ def _dense(text: str, view: str, raw: list[str], words: list[str]) -> list[float
     lines = view.count("\n") + 1
     numbers = sum(w[0].isdigit() for w in words)
     years = [int(w) for w in words if len(w) == 4 and w[0] in "12" and w.isdigit() and w.isascii()]
-    inner = [raw[i] for i in range(1, len(raw)) if raw[i][0].isupper() and len(raw[i]) > 1 and raw[i - 1] not in ".?!:\"“\n"]
+    inner = [
+        raw[i] for i in range(1, len(raw)) if raw[i][0].isupper() and len(raw[i]) > 1 and raw[i - 1] not in '.?!:"“\n'
+    ]
     caps = len(inner)
     doubled = sum(raw[i][0].isupper() and raw[i + 1][0].isupper() for i in range(1, len(raw) - 1))
     turns, code = len(_TURN.findall(view)), len(_CODE_LINE.findall(view))

@@ -25,9 +25,7 @@ class Gate:
 
     def __init__(self, private_paths: tuple[str, ...] = (), operating_point: OperatingPoint = "balanced") -> None:
         if operating_point not in get_args(OperatingPoint):
-            raise ConfigError(
-                f"There is no operating point {operating_point!r}.", remedy="Write balanced or strict."
-            )
+            raise ConfigError(f"There is no operating point {operating_point!r}.", remedy="Write balanced or strict.")
         self._globs = tuple(_compile(glob) for glob in private_paths)
         self._detectors = detectors.STRICT if operating_point == "strict" else detectors.BALANCED
 

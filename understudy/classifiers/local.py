@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +33,11 @@ _REMEDY = "Install understudy again, or run scripts/train_intent.py."
 
 
 class LocalScorer:
-    """Answers in well under a millisecond. `threshold`: below this probability it abstains."""
+    """Answers in well under a millisecond. `thresholds`: below its own an intent is abstained from."""
 
-    def __init__(
-        self, dense: Floats, hashed: Floats, temperature: float, threshold: float, intents: tuple[Intent, ...] = INTENTS
-    ) -> None:
+    def __init__(self, dense: Floats, hashed: Floats, temperature: float, thresholds: Floats) -> None:
         self._dense, self._hashed = dense, hashed
-        self._temperature, self.threshold, self._intents = temperature, threshold, intents
+        self._temperature, self.thresholds = temperature, thresholds
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> LocalScorer:
@@ -58,14 +57,15 @@ class LocalScorer:
                 dense = table["dense"].astype(np.float32)
                 scale = table["scale"].astype(np.float32)
                 hashed = table["hashed"].astype(np.float32) * scale
-                temperature, threshold = float(table["temperature"]), float(table["threshold"])
-        except (OSError, ValueError, KeyError, EOFError):
+                temperature = float(table["temperature"])
+                thresholds = table["thresholds"].astype(np.float32)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             raise StoreError(f"The intent weights {path.name} cannot be read.", remedy=_REMEDY) from None
-        shapes = (dense.shape, hashed.shape)
-        expected = ((len(features.DENSE), len(INTENTS)), (features.BUCKETS, len(INTENTS)))
+        shapes = (dense.shape, hashed.shape, thresholds.shape)
+        expected = ((len(features.DENSE), len(INTENTS)), (features.BUCKETS, len(INTENTS)), (len(INTENTS),))
         if version != features.VERSION or shapes != expected:
             raise StoreError(f"The intent weights {path.name} are of another version.", remedy=_REMEDY)
-        return cls(dense, hashed, temperature, threshold)
+        return cls(dense, hashed, temperature, thresholds)
 
     def guess(self, text: str, *, tokens: int | None = None) -> Guess:
         """The intent of a text. `tokens`: of the whole task, where the caller counted them (files, history)."""
@@ -75,7 +75,7 @@ class LocalScorer:
         chances = self.probabilities(text)
         best = int(chances.argmax())
         probability = float(chances[best])
-        return Guess(self._intents[best], probability, "local", abstain=probability < self.threshold)
+        return Guess(INTENTS[best], probability, "local", abstain=probability < float(self.thresholds[best]))
 
     def probabilities(self, text: str) -> Any:
         """One probability for each of INTENTS."""

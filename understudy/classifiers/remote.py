@@ -55,7 +55,7 @@ def compose(text: str, *, digest_chars: int = 600, timeout: float = 5.0) -> Call
     )
 
 
-def parse(answer: str) -> Guess | None:
+def parse(answer: str) -> Guess | None:  # noqa: PLR0911  one refusal a line
     """The guess in an answer, or None: one object, a known name, a confidence from 0 to 1, nothing else."""
     if len(answer) > _ANSWER_LIMIT:
         return None
@@ -80,7 +80,12 @@ def parse(answer: str) -> Guess | None:
 
 
 async def ask(
-    worker: Worker, text: str, guard: Guard, *, digest_chars: int = 600, timeout: float = 5.0
+    worker: Worker,
+    text: str,
+    guard: Guard,
+    *,
+    digest_chars: int = 600,
+    timeout: float = 5.0,  # noqa: ASYNC109  the call carries it; the worker keeps it
 ) -> tuple[Guess | None, Answer]:
     """One request. The guess is None when the answer is unusable; raises what the worker raises (CallFailed)."""
     answer = await worker.work(compose(text, digest_chars=digest_chars, timeout=timeout), guard)

@@ -23,14 +23,9 @@ def configuration(config: str | None) -> tuple[str, Settings, tuple[str, ...]]:
     from understudy.director.found import find_settings
 
     _, file = load(config)
-    settings, notes = find_settings(config)
-    if file is not None:
-        return str(file), settings, notes
-    return (
-        f"no file at {config_path(config)}; what is found on this machine (understudy init writes one)",
-        settings,
-        notes,
-    )
+    found = find_settings(config)
+    where = f"no file at {config_path(config)}; what is found on this machine (understudy init writes one)"
+    return (where if file is None else str(file)), found.settings, found.notes
 
 
 def state_folder() -> Finding:

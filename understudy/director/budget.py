@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from understudy.config.settings import Settings
 from understudy.types import Balance, Candidate, Ledger, Role
@@ -29,12 +30,18 @@ def money_scope(now: float) -> str:
     return f"money:day:{day(now)}"
 
 
-async def open_scopes(ledger: Ledger, settings: Settings, session: str, now: float) -> None:
-    """Declare what this task may be charged to. A scope that is not declared is refused, never unlimited."""
-    await ledger.allow(conversation_scope(session), tokens=settings.director.tokens_per_conversation, micro_usd=None)
-    await ledger.allow(day_scope(now), tokens=settings.director.tokens_per_day, micro_usd=None)
-    await ledger.allow(classifier_scope(now), tokens=settings.classifier.tokens_per_day, micro_usd=None)
-    await ledger.allow(money_scope(now), tokens=None, micro_usd=round(settings.money.usd_per_day * 1e6))
+async def declare(ledger: Ledger, settings: Settings, scopes: tuple[str, ...]) -> None:
+    """Give scopes their limits from the settings. A scope that nobody declared is refused, never unlimited."""
+    director = settings.director
+    limits: dict[str, tuple[int | None, int | None]] = {
+        "director:conversation": (director.tokens_per_conversation, None),
+        "director:day": (director.tokens_per_day, None),
+        "classifier:day": (settings.classifier.tokens_per_day, None),
+        "money:day": (None, round(settings.money.usd_per_day * 1e6)),
+    }
+    for scope in scopes:
+        tokens, micro_usd = limits[":".join(scope.split(":")[:2])]
+        await ledger.allow(scope, tokens=tokens, micro_usd=micro_usd)
 
 
 def scopes_of(candidate: Candidate, role: Role, *, directs: bool, session: str, now: float) -> tuple[str, ...]:
@@ -49,10 +56,12 @@ def scopes_of(candidate: Candidate, role: Role, *, directs: bool, session: str, 
     return tuple(scopes)
 
 
-async def director_left(ledger: Ledger, session: str, now: float) -> tuple[Balance, int]:
+async def director_left(ledger: Ledger, settings: Settings, session: str, now: float) -> tuple[Balance, int]:
     """The conversation's balance, and the tokens the director may still spend under both of its limits."""
+    director = settings.director
     conversation = await ledger.balance(conversation_scope(session))
-    today = await ledger.balance(day_scope(now))
+    conversation = replace(conversation, limit_tokens=director.tokens_per_conversation)
+    today = replace(await ledger.balance(day_scope(now)), limit_tokens=director.tokens_per_day)
     return conversation, max(0, min(_left(conversation), _left(today)))
 
 

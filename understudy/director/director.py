@@ -27,11 +27,19 @@ class Director:
     """Opens with `async with`; one Director serves any number of concurrent tasks of one process."""
 
     def __init__(
-        self, settings: Settings, home: Path, *, notes: tuple[str, ...] = (), clock: Clock | None = None
+        self,
+        settings: Settings,
+        home: Path,
+        *,
+        notes: tuple[str, ...] = (),
+        spare: Settings | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """spare: the settings to use when the first ones offer no candidate at all."""
         self.settings = settings
         self.home = home
         self._notes = notes
+        self._spare = spare
         self._clock = clock
         self._parts: Parts | None = None
 
@@ -44,11 +52,18 @@ class Director:
         from understudy.config.load import home
         from understudy.director.found import find_settings
 
-        settings, notes = find_settings(path, rehearsal=rehearsal)
-        return cls(settings, home(), notes=notes)
+        found = find_settings(path, rehearsal=rehearsal)
+        return cls(found.settings, home(), notes=found.notes, spare=found.spare)
 
     async def __aenter__(self) -> Director:
-        self._parts = await open_parts(self.settings, self.home, notes=self._notes, clock=self._clock)
+        parts = await open_parts(self.settings, self.home, notes=self._notes, clock=self._clock)
+        if self._spare is not None and not parts.fleet:
+            from understudy.director.found import NOTHING_FOUND
+
+            self.settings, notes = self._spare, (*parts.notes, NOTHING_FOUND)
+            await parts.close()
+            parts = await open_parts(self.settings, self.home, notes=notes, clock=self._clock)
+        self._parts = parts
         return self
 
     async def __aexit__(
@@ -95,8 +110,7 @@ class Director:
         """The conversation's budget, and the tokens the director may still spend in it today."""
         parts = self.parts
         now = parts.clock.now()
-        await budget.open_scopes(parts.store.ledger, self.settings, session, now)
-        return await budget.director_left(parts.store.ledger, session, now)
+        return await budget.director_left(parts.store.ledger, self.settings, session, now)
 
     async def explain(self, reply_id: str) -> dict[str, Any]:
         """The provenance of a reply or a failure, by its id or the unique beginning of it. Raises UsageError."""

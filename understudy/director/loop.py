@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from understudy.director import budget
 from understudy.director.decided import Decided
 from understudy.director.outcome import build_reply
 from understudy.director.parts import Parts
@@ -18,7 +17,6 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
     """The validated reply, or a typed failure. Both leave their provenance in the store."""
     decided: Decided | None = None
     try:
-        await budget.open_scopes(parts.store.ledger, parts.settings, trail.session, trail.started)
         decided = await decide(parts, trail, task, session_private=session_private)
         if decided.decision.plan and task.plan is not False:
             planned = await go_planned(parts, trail, decided, go)
@@ -30,10 +28,11 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
         error.reply_id = trail.id  # type: ignore[attr-defined]
         told = failure_to_dict(error, trail.attempts)
         facts, decision = (decided.facts, decided.decision) if decided else (None, None)
-        await parts.store.replies.save(record_of(trail, facts, decision, told))
+        await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
         raise
 
 
 async def _keep(parts: Parts, trail: Trail, decided: Decided, reply: Reply) -> Reply:
-    await parts.store.replies.save(record_of(trail, decided.facts, decided.decision, reply_to_dict(reply)))
+    fleet = await parts.fleet_kept()
+    await parts.store.replies.save(record_of(trail, decided.facts, decided.decision, reply_to_dict(reply), fleet))
     return reply

@@ -73,7 +73,7 @@ async def reply_of(
     checks: tuple[Check, ...] = (),
     steps: tuple[Reply, ...] = (),
 ) -> Reply:
-    balance, _ = await budget.director_left(parts.store.ledger, trail.session, trail.started)
+    balance, _ = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
     if any(a.simulated for a in trail.attempts):
         trail.note(SIMULATED)
     return Reply(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from understudy.clock import WallClock
 from understudy.config.settings import Settings
-from understudy.director.budget import scopes_of
+from understudy.director.budget import declare, scopes_of
 from understudy.fleet.dispatch import Dispatcher
 from understudy.fleet.guards import SendGuard
+from understudy.policies.record import fleet_hash, fleet_to_list
 from understudy.types import Candidate, Clock, Role, Sensitivity, Validator, Worker
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Parts:
     clock: Clock
     workers: dict[str, Worker] = field(default_factory=dict[str, Worker])
     dispatcher: Dispatcher = field(init=False)
+    _declared: set[str] = field(default_factory=set[str])
+    _fleet_hash: str = ""
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
 
     def __post_init__(self) -> None:
@@ -50,7 +53,20 @@ class Parts:
         self, candidate: Candidate, sensitivity: Sensitivity, role: Role, session: str, *, directs: bool = False
     ) -> SendGuard:
         scopes = scopes_of(candidate, role, directs=directs, session=session, now=self.clock.now())
-        return SendGuard(candidate, sensitivity, self.store.ledger, scopes)
+        return SendGuard(candidate, sensitivity, self.store.ledger, scopes, self._declare)
+
+    async def _declare(self, scopes: tuple[str, ...]) -> None:
+        new = tuple(s for s in scopes if s not in self._declared)
+        await declare(self.store.ledger, self.settings, new)
+        self._declared.update(new)
+
+    async def fleet_kept(self) -> str:
+        """The hash of the fleet; the first time, the fleet itself goes into the store under it."""
+        if not self._fleet_hash:
+            name = fleet_hash(self.fleet)
+            await self.store.replies.keep_fleet(name, fleet_to_list(self.fleet))
+            self._fleet_hash = name
+        return self._fleet_hash
 
     def find(self, name: str | None) -> Candidate | None:
         """A candidate by provider/model or kind/model; a part of the model's id will do when no other fits."""

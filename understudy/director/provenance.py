@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from understudy.director.trail import Trail
 from understudy.errors import UnderstudyError
 from understudy.policies.record import decision_to_dict, facts_to_dict
 from understudy.types import Attempt, Balance, Check, Decision, Facts, Reply
+
+_ATTEMPT = fields(Attempt)
 
 
 def reply_to_dict(reply: Reply) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def reply_to_dict(reply: Reply) -> dict[str, Any]:
         "agent": reply.agent,
         "attempts": [attempt_to_dict(a) for a in reply.attempts],
         "skipped": [{"domain": domain, "why": why} for domain, why in reply.skipped],
-        "validators": [asdict(c) for c in reply.checks],
+        "validators": [check_to_dict(c) for c in reply.checks],
         "director": balance_to_dict(reply.director),
         "tokens": {"total": reply.total_tokens, "free_share": round(reply.free_share, 4)},
         "seconds": reply.seconds,
@@ -35,7 +37,11 @@ def reply_to_dict(reply: Reply) -> dict[str, Any]:
 
 
 def attempt_to_dict(attempt: Attempt) -> dict[str, Any]:
-    return {**asdict(attempt), "role": str(attempt.role)}
+    return {f.name: getattr(attempt, f.name) for f in _ATTEMPT} | {"role": str(attempt.role)}
+
+
+def check_to_dict(check: Check) -> dict[str, Any]:
+    return {"name": check.name, "passed": check.passed, "reason": check.reason}
 
 
 def balance_to_dict(balance: Balance) -> dict[str, Any]:
@@ -52,18 +58,20 @@ def failure_to_dict(
         "error": {**error.as_dict(), "exit_code": error.exit_code},
         "attempts": [attempt_to_dict(a) for a in attempts],
         "skipped": [{"domain": domain, "why": why} for domain, why in getattr(error, "skipped", ())],
-        "validators": [asdict(c) for c in checks],
+        "validators": [check_to_dict(c) for c in checks],
     }
 
 
-def record_of(trail: Trail, facts: Facts | None, decision: Decision | None, told: Mapping[str, Any]) -> dict[str, Any]:
-    """What the store keeps: everything but the texts."""
+def record_of(
+    trail: Trail, facts: Facts | None, decision: Decision | None, told: Mapping[str, Any], fleet: str
+) -> dict[str, Any]:
+    """What the store keeps: everything but the texts. `fleet` is the hash under which the candidates are kept."""
     kept = {k: v for k, v in told.items() if k not in ("text", "data")}
     return {
         **kept,
         "id": trail.id,
         "session": trail.session,
         "time": trail.started,
-        "facts": facts_to_dict(facts) if facts else None,
+        "facts": facts_to_dict(facts, fleet) if facts else None,
         "decision": decision_to_dict(decision) if decision else None,
     }

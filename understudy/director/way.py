@@ -30,7 +30,7 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     trail.stage("decide", str(guess.intent))
     if task.agent is not None:
         specialist(task.agent)  # an unknown one is the caller's error
-    _, left = await budget.director_left(parts.store.ledger, trail.session, trail.started)
+    _, left = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
     resting = await parts.store.rests.resting(parts.clock.now())
     facts = Facts(
         intent=guess.intent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from understudy.errors import PrivacyRefused
@@ -18,6 +19,7 @@ class SendGuard:
     sensitivity: Sensitivity
     ledger: Ledger
     scopes: tuple[str, ...] = ()
+    declare: Callable[[tuple[str, ...]], Awaitable[None]] | None = None  # gives the scopes their limits
 
     async def before(self, input_tokens: int, output_cap: int) -> Hold | None:
         if self.sensitivity is Sensitivity.PRIVATE and not self.candidate.local:
@@ -27,6 +29,8 @@ class SendGuard:
             )
         if not self.scopes:
             return None
+        if self.declare is not None:
+            await self.declare(self.scopes)
         return await self.ledger.reserve(self.scopes, self.amount(input_tokens, output_cap), lease=LEASE)
 
     async def after(self, hold: Hold | None, usage: Usage | None) -> None:

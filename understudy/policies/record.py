@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -9,11 +11,20 @@ from typing import Any
 from understudy.types import Candidate, Decision, Facts, Intent, Link, Quality, Sensitivity
 
 
-def facts_to_dict(facts: Facts) -> dict[str, Any]:
-    record = asdict(facts)
-    for candidate in record["fleet"]:
-        candidate["capabilities"] = sorted(candidate["capabilities"])
+def facts_to_dict(facts: Facts, fleet: Any = None) -> dict[str, Any]:
+    """Plain data. `fleet` stands in for the candidates: a hash under which they are kept elsewhere."""
+    record = {f.name: getattr(facts, f.name) for f in fields(Facts)}
+    record["fleet"] = fleet_to_list(facts.fleet) if fleet is None else fleet
     return record
+
+
+def fleet_to_list(fleet: tuple[Candidate, ...]) -> list[dict[str, Any]]:
+    return [{**asdict(c), "capabilities": sorted(c.capabilities)} for c in fleet]
+
+
+def fleet_hash(fleet: tuple[Candidate, ...]) -> str:
+    """SHA-256 over the candidates, shortened: names what a policy could choose from."""
+    return hashlib.sha256(json.dumps(fleet_to_list(fleet)).encode()).hexdigest()[:16]
 
 
 def facts_from_dict(record: Mapping[str, Any]) -> Facts:
@@ -35,7 +46,9 @@ def facts_from_dict(record: Mapping[str, Any]) -> Facts:
 
 
 def decision_to_dict(decision: Decision) -> dict[str, Any]:
-    return asdict(decision)
+    record = {f.name: getattr(decision, f.name) for f in fields(Decision)}
+    record["chain"] = [{"domain": link.domain, "why": link.why} for link in decision.chain]
+    return record
 
 
 def decision_from_dict(record: Mapping[str, Any]) -> Decision:

@@ -95,7 +95,7 @@ class SqliteLedger:
             balances, _ = _look_up(db, (scope,))
             return self._with_ended_leases(db, (balances.get(scope, rules.undeclared(scope)),))[0]
 
-        return await self._database.read(look)
+        return self._database.glance(look)
 
     async def balances(self, prefix: str = "") -> tuple[Balance, ...]:
         """Every scope whose name begins so, by name."""

@@ -54,7 +54,11 @@ def _second(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX attempts_by_time ON attempts (at)")
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second)
+def _third(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE fleets (hash TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third)
 
 
 def version(db: sqlite3.Connection) -> int:

@@ -80,6 +80,20 @@ class Replies:
 
         await self._database.write(keep)
 
+    async def keep_fleet(self, hash: str, fleet: Sequence[Mapping[str, Any]]) -> None:  # noqa: A002
+        """The candidates a policy saw, once under their hash: thousands of replies share them."""
+        text = json.dumps(fleet, separators=(",", ":"), allow_nan=False)
+        await self._database.write(lambda db: db.execute("INSERT OR IGNORE INTO fleets VALUES (?, ?)", (hash, text)))
+
+    async def fleet(self, hash: str) -> list[dict[str, Any]]:  # noqa: A002
+        """The candidates kept under this hash. UsageError when there are none."""
+        row = await self._database.read(
+            lambda db: db.execute("SELECT record FROM fleets WHERE hash = ?", (hash,)).fetchone()
+        )
+        if row is None:
+            raise UsageError(f"The fleet {hash} was not kept.", remedy="Its replies cannot be decided again.")
+        return cast(list[dict[str, Any]], json.loads(row[0]))
+
     async def get(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - the field's word
         """By id, or by its beginning if only one has it. UsageError when several do."""
         check_id(id, "reply")

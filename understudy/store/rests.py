@@ -37,7 +37,7 @@ class Rests:
             rows = db.execute("SELECT domain, until, failure FROM rests WHERE until > ? ORDER BY domain", (now,))
             return {domain: (until, Failure(failure)) for domain, until, failure in rows}
 
-        return await self._database.read(look)
+        return self._database.glance(look)
 
     async def wake(self, domain: str) -> bool:
         """End a rest. False: there was none."""

@@ -5,94 +5,132 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from understudy.classifiers.detectors.scan import Needles, Scan
+from understudy.classifiers.detectors.scan import Needles, Scan, listed
 from understudy.types import Span
 
 _NAME = r"[^\W\d_][\w'’.\-]{0,30}"
 _CAP = r"[^\W\d_a-z][\w'’.\-]{0,30}"
 # English: number, up to four words, and a word for a way.
 _WAYS = (
-    r"(?:street|str|st|avenue|ave|av|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|way|place|pl|square|sq|terrace|ter"
-    r"|highway|hwy|parkway|pkwy|circle|cir|trail|trl|crescent|cres|close|grove|mews|row|alley|plaza|loop|pike|route|point"
+    r"(?:street|str|st|avenue|ave|av|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|way|"
+    r"place|pl|square|sq|terrace|ter"
+    r"|highway|hwy|parkway|pkwy|circle|cir|trail|trl|crescent|cres|close|grove|mews|row|alley|"
+    r"plaza|loop|pike|route|point"
     r"|rise|ridge|run|bypass|esplanade|parade|quay|heights|gardens|green|hill|walk)"
 )
-_ENGLISH = re.compile(rf"(?<![\w.,$€£-])\d{{1,6}}[A-Za-z]?(?:[ \-/]\d{{1,5}})?,? (?:{_NAME} ){{1,4}}?{_WAYS}\b(?!')\.?", re.IGNORECASE)
+_ENGLISH = re.compile(
+    rf"(?<![\w.,$€£-])\d{{1,6}}[A-Za-z]?(?:[ \-/]\d{{1,5}})?,? (?:{_NAME} "
+    rf"){{1,4}}?{_WAYS}\b(?!')\.?",
+    re.IGNORECASE,
+)
 # A word for a way first, then the name, then the number; or the number first ("12 rue de la Paix").
 _FIRST = Needles(
-    *("rue ", "avenue ", "boulevard ", "calle ", "c/ ", "avenida ", "avda", "paseo ", "plaza ", "via ", "viale ", "piazza "),
-    *("corso ", "vicolo ", "largo ", "rua ", "travessa ", "praça ", "ul. ", "ulica ", "al. ", "place ", "chemin ", "allée "),
-    *("impasse ", "quai ", "rúa ", "carrer ", "strada ", "ulitsa ", "улица ", "ул. ", "проспект ", "пр. ", "λεωφόρος "),
-    *("οδός ", "jalan ", "jl. ", "carretera ", "camino ", "cours ", "route de ", "piazzetta ", "av. "),
+    *listed(
+        "rue |avenue |boulevard |calle |c/ |avenida |avda|paseo |plaza |via |viale |piazza |corso |vicolo |"
+        "largo |rua |travessa |praça |ul. |ulica |al. |place |chemin |allée |impasse |quai |rúa |carrer |"
+        "strada |ulitsa |улица |ул. |проспект |пр. |λεωφόρος |οδός |jalan |jl. |carretera |camino |cours |"
+        "route de |piazzetta |av. "
+    )
 )
 _NAMED = re.compile(rf"(?:{_NAME},? ){{1,6}}(?:nº? ?|no\. ?|n° ?)?\d{{1,5}}\b")
 _NUMBERED = re.compile(r"(?<![\w.])\d{1,5}(?: ?(?:bis|ter|[a-d]))?,? $")
 # Germanic, Nordic, Slavic and Hungarian: the word for a way ends the name, or stands behind it; then the number.
-_LAST = (
-    *("straße", "strasse", "str.", "gasse", "weg", "platz", "allee", "ufer", "damm", "gatan", "gatans", "vägen", "veien"),
-    *("vegen", "vej", "gade", "gata", "katu", "kuja", "polku", "tie", "laan", "straat", "plein", "gracht", "kade", "dreef"),
-    *("hof", "hove", "hoven", "utca", " út", " u.", "útja", "kapu", "stræde", "allé", "allén", "stien", "bakken", "steig"),
-    *("chaussee", "markt", "tänav", "ulice", "náměstí", "caddesi", "sokak", "cad.", "sok.", "brücke", "tee", "iela", "gatvė"),
+_LAST = listed(
+    "straße|strasse|str.|gasse|weg|platz|allee|ufer|damm|gatan|gatans|vägen|veien|vegen|vej|gade|gata|katu|"
+    "kuja|polku|tie|laan|straat|plein|gracht|kade|dreef|hof|hove|hoven|utca| út| u.|útja|kapu|stræde|allé|"
+    "allén|stien|bakken|steig|chaussee|markt|tänav|ulice|náměstí|caddesi|sokak|cad.|sok.|brücke|tee|iela|"
+    "gatvė"
 )
 _UNIT_WORDS = Needles(
-    *("apt", "apartment", "suite", "ste.", "flat", "p.o. box", "po box", "p.o box", "post office box", "psc", "unit", "appt", "whg"),
-    *("apo ", "fpo ", "dpo ", "uss ", "usns ", "usnv ", "uscgc "),
+    *listed(
+        "apt|apartment|suite|ste.|flat|p.o. box|po box|p.o box|post office box|psc|unit|appt|whg|apo |fpo |"
+        "dpo |uss |usns |usnv |uscgc "
+    )
 )
 _UNITS = re.compile(
-    r"(?:apt\.?|apartment|suite|ste\.|flat|p\.? ?o\.? box|post office box|psc|unit \d{2,5},? box|box \d{1,5},? ?\s?(?:[fad]po)|appt\.?|piso|whg\.?)"
+    r"(?:apt\.?|apartment|suite|ste\.|flat|p\.? ?o\.? box|post office box|psc|unit \d{2,5},? "
+    r"box|box \d{1,5},? ?\s?(?:[fad]po)|appt\.?|piso|whg\.?)"
     r" ?#?(?:no\.? ?)?\d{1,5}\b",
     re.IGNORECASE,
 )
-_MILITARY = re.compile(r"(?:[AFD]PO,? ?(?:A[AEP] \d{5}|AP \d{5})|PSC \d{2,5},? Box \d{1,5}|Unit \d{2,5},? Box \d{1,5}|(?:USS|USNS|USNV|USCGC) [A-Z][\w-]+)", re.IGNORECASE)
+_MILITARY = re.compile(
+    r"(?:[AFD]PO,? ?(?:A[AEP] \d{5}|AP \d{5})|PSC \d{2,5},? Box \d{1,5}|Unit \d{2,5},? Box "
+    r"\d{1,5}|(?:USS|USNS|USNV|USCGC) [A-Z][\w-]+)",
+    re.IGNORECASE,
+)
 _UK = re.compile(
-    r"\b(?:A[BL]|B[ABDHLNRST]?|C[ABFHMORTVW]|D[ADEGHLNTY]|E[CHNX]?|F[KY]|G[LUY]?|H[ADGPRSUX]|I[GMPV]|JE|K[ATWY]|L[ADELNSU]?"
-    r"|M[EKL]?|N[EGNPRW]?|O[LX]|P[AEHLOR]|R[GHM]|S[AEGKLMNOPRSTWY]?|T[ADFNQRSW]|UB|W[ACDFNRSV]?|YO|ZE)\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}\b"
+    r"\b(?:A[BL]|B[ABDHLNRST]?|C[ABFHMORTVW]|D[ADEGHLNTY]|E[CHNX]?|F[KY]|G[LUY]?|H[ADGPRSUX]|"
+    r"I[GMPV]|JE|K[ATWY]|L[ADELNSU]?"
+    r"|M[EKL]?|N[EGNPRW]?|O[LX]|P[AEHLOR]|R[GHM]|S[AEGKLMNOPRSTWY]?|T[ADFNQRSW]|UB|"
+    r"W[ACDFNRSV]?|YO|ZE)\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}\b"
 )
 _CANADA = re.compile(r"\b[ABCEGHJ-NPRSTVXY]\d[A-Z] \d[A-Z]\d\b")
 _ZIP = re.compile(
-    r"\b[A-Z][a-z]+,? (?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]"
+    r"\b[A-Z][a-z]+,? (?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|"
+    r"N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]"
     r"|W[AIVY]) \d{5}\b"
 )
 _ANNOUNCED = Needles(
-    *("live at", "lives at", "live on", "lives on", "living at", "located at", "address is", "address to", "address:"),
-    *("address :", "ship it to", "ship to", "deliver to", "delivered to", "deliver it to", "moved to", "taxi to", "meet me at"),
-    *("meet you at", "arrived at", "offices are located at", "office is at", "restaurant is at", "located on", "residing at"),
-    *("resides at", "home at", "house at", "send it to", "sent to", "mailed to", "corner of", "drop me off at", "pick me up at"),
-    *("wohne in", "wohnt in", "adresse:", "anschrift:", "dirección:", "vivo en", "vive en", "habite au", "habite à"),
-    *("indirizzo:", "abito in", "endereço:", "moro na", "адрес:", "живу", "地址", "住所", "address", "stop at", "off at"),
-    *("here they are:", "is located in", "it's in", "street is", "enter on", "office at", "based at"),
+    *listed(
+        "live at|lives at|live on|lives on|living at|located at|address is|address to|address:|address :|"
+        "ship it to|ship to|deliver to|delivered to|deliver it to|moved to|taxi to|meet me at|meet you at|"
+        "arrived at|offices are located at|office is at|restaurant is at|located on|residing at|resides at|"
+        "home at|house at|send it to|sent to|mailed to|corner of|drop me off at|pick me up at|wohne in|"
+        "wohnt in|adresse:|anschrift:|dirección:|vivo en|vive en|habite au|habite à|indirizzo:|abito in|"
+        "endereço:|moro na|адрес:|живу|地址|住所|address|stop at|off at|here they are:|is located in|it's in|"
+        "street is|enter on|office at|based at"
+    )
 )
 _HOUSE = re.compile(
     rf"[\s:,'\"\-]{{0,12}}(?:is |to |the |it is |will be |of |at |now ){{0,3}}(?:[\s:]{{0,10}})"
-    rf"(?P<place>(?:\d{{1,5}}[A-Za-z]?(?:[ /\-]\d{{1,5}})?,?\s{{1,2}}(?:{_NAME} ){{0,2}}{_CAP}|\d{{2,6}} (?:{_NAME} ){{1,3}}\d{{1,4}}|(?:{_CAP}[ ,]{{1,2}}|de |la |der |van |den |af ){{1,5}}\d{{1,5}})\b)"
+    rf"(?P<place>(?:\d{{1,5}}[A-Za-z]?(?:[ /\-]\d{{1,5}})?,?\s{{1,2}}(?:{_NAME} ){{0,2}}{_CAP}|"
+    rf"\d{{2,6}} (?:{_NAME} ){{1,3}}\d{{1,4}}|(?:{_CAP}[ ,]{{1,2}}|de |la |der |van |den |af "
+    rf"){{1,5}}\d{{1,5}})\b)"
 )
 # "9791 Markt 84", "5570 Kaarikatu 32": a number on both sides of a name in capitals.
-_TWICE = re.compile(rf"(?<![\w.,:/\-])\d{{2,6}} (?:{_CAP} ){{0,3}}[^\W\d_a-z][\w'’.\-]{{3,30}} \d{{1,4}}(?![\w%:/]|\.\d)")
+_TWICE = re.compile(
+    rf"(?<![\w.,:/\-])\d{{2,6}} (?:{_CAP} ){{0,3}}[^\W\d_a-z][\w'’.\-]{{3,30}} "
+    rf"\d{{1,4}}(?![\w%:/]|\.\d)"
+)
 _DIGIT = re.compile(r"\d")
-_MONTHS = re.compile(r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez|minutes|hours|days|chapter|page|version|python|apollo|boeing|airbus|act |scene|world|war|series|model|windows|iphone|max ", re.IGNORECASE)
+_MONTHS = re.compile(
+    r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez|minutes|hours|days|chapter|"
+    r"page|version|python|apollo|boeing|airbus|act |scene|world|war|series|model|windows|"
+    r"iphone|max ",
+    re.IGNORECASE,
+)
 
 
 def find_street_addresses(scan: Scan) -> Iterator[Span]:
-    if not scan.numbers:
-        return
-    text = scan.text
     for start, end in scan.numbers:
-        if end - start > 6:
-            continue
-        after = text[end : end + 2]
-        if after[:1].isspace() or after[1:].isspace() or after[:1] in ("-", "/", ","):
-            if (match := _ENGLISH.match(text, start)) and _is_way(match.group()):
-                yield Span(start, match.end(), "address")
-            if (match := _TWICE.match(text, start)) and not _MONTHS.search(match.group()):
-                yield Span(start, match.end(), "address")
-        elif after[:1].isupper():
-            for pattern in (_UK, _CANADA):
-                if match := pattern.search(text, max(0, start - 5), start + 8):
-                    yield Span(match.start(), match.end(), "address")
-        if end - start == 5 and (match := _ZIP.search(text, max(0, start - 40), end)):
+        if end - start <= 6:
+            yield from _at_number(scan, start, end)
+        if end - start == 5 and (match := _ZIP.search(scan.text, max(0, start - 40), end)):
             yield Span(match.start(), match.end(), "address")
         if end - start <= 4:
             yield from _numbered_way(scan, start, end)
-    yield from _units(scan)
+    if scan.numbers:
+        yield from _units(scan)
+        yield from _ways_first(scan)
+
+
+def _at_number(scan: Scan, start: int, end: int) -> Iterator[Span]:
+    """Forms that begin with the number, and postcodes in which it stands."""
+    text = scan.text
+    after = text[end : end + 2]
+    if after[:1].isspace() or after[1:].isspace() or after[:1] in ("-", "/", ","):
+        if (match := _ENGLISH.match(text, start)) and _is_way(match.group()):
+            yield Span(start, match.end(), "address")
+        if (match := _TWICE.match(text, start)) and not _MONTHS.search(match.group()):
+            yield Span(start, match.end(), "address")
+    elif after[:1].isupper():
+        for pattern in (_UK, _CANADA):
+            if match := pattern.search(text, max(0, start - 5), start + 8):
+                yield Span(match.start(), match.end(), "address")
+
+
+def _ways_first(scan: Scan) -> Iterator[Span]:
+    text = scan.text
     for begin, place in scan.at(_FIRST):
         if house := _NUMBERED.search(text[max(0, begin - 9) : begin]):
             if text[place : place + 12].strip()[:1].isalpha():
@@ -122,8 +160,43 @@ def _units(scan: Scan) -> Iterator[Span]:
 
 
 _COMMON = frozenset(
-    "way point place run row close court drive hill green walk loop rise route square parade ridge heights terrace pike "
-    "st dr ct pl ter ave circle plaza alley trail bypass grove street road lane".split()
+    [
+        "way",
+        "point",
+        "place",
+        "run",
+        "row",
+        "close",
+        "court",
+        "drive",
+        "hill",
+        "green",
+        "walk",
+        "loop",
+        "rise",
+        "route",
+        "square",
+        "parade",
+        "ridge",
+        "heights",
+        "terrace",
+        "pike",
+        "st",
+        "dr",
+        "ct",
+        "pl",
+        "ter",
+        "ave",
+        "circle",
+        "plaza",
+        "alley",
+        "trail",
+        "bypass",
+        "grove",
+        "street",
+        "road",
+        "lane",
+    ]
 )
 
 
@@ -137,7 +210,35 @@ def _is_way(found: str) -> bool:
     return name[-1][0].isupper() or (way not in _COMMON and name[-1][0].isupper())
 
 
-_NOT_NAMES = frozenset("the a an of in to and or is are was were per each every any all that this from for with on at times".split())
+_NOT_NAMES = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "of",
+        "in",
+        "to",
+        "and",
+        "or",
+        "is",
+        "are",
+        "was",
+        "were",
+        "per",
+        "each",
+        "every",
+        "any",
+        "all",
+        "that",
+        "this",
+        "from",
+        "for",
+        "with",
+        "on",
+        "at",
+        "times",
+    ]
+)
 
 
 def find_announced_addresses(scan: Scan) -> Iterator[Span]:

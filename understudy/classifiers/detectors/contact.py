@@ -5,29 +5,65 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from understudy.classifiers.detectors.scan import Scan
+from understudy.classifiers.detectors.scan import Scan, listed
 from understudy.types import Span
 
 _LOCAL = re.compile(r"[\w.+\-'%]{1,64}$")
 _DOMAIN = re.compile(r"(?:[^\W_](?:[\w\-]{0,62}\.)){1,8}[^\W\d_]{2,24}|\[?\d{1,3}(?:\.\d{1,3}){3}\]?")
 # Local parts that stand for nobody, and domains reserved for examples (RFC 2606) or used so by habit.
 _NOBODY = frozenset(
-    "user username you your yourname your.email youremail name me foo bar baz test tests example email mail someone "
-    "somebody nobody noreply no-reply donotreply admin info support contact hello git root localhost abc xyz a b x y"
-    .split()
+    [
+        "user",
+        "username",
+        "you",
+        "your",
+        "yourname",
+        "your.email",
+        "youremail",
+        "name",
+        "me",
+        "foo",
+        "bar",
+        "baz",
+        "test",
+        "tests",
+        "example",
+        "email",
+        "mail",
+        "someone",
+        "somebody",
+        "nobody",
+        "noreply",
+        "no-reply",
+        "donotreply",
+        "admin",
+        "info",
+        "support",
+        "contact",
+        "hello",
+        "git",
+        "root",
+        "localhost",
+        "abc",
+        "xyz",
+        "a",
+        "b",
+        "x",
+        "y",
+    ]
 )
-_EXAMPLES = ("example.com", "example.org", "example.net", ".example", ".test", ".invalid", "localhost")
-_HABIT = ("domain.com", "email.com", "test.com", "mail.com", "foo.com", "bar.com", "yourdomain.com", "company.com")
+_EXAMPLES = listed("example.com|example.org|example.net|.example|.test|.invalid|localhost")
+_HABIT = listed("domain.com|email.com|test.com|mail.com|foo.com|bar.com|yourdomain.com|company.com")
 _BOT = ("noreply", "no-reply", "donotreply", "git")
 
-_PHONE_WORDS = (
-    *("phone", "tel", "mobile", "cell", "call ", "call:", "calling", "text me", "whatsapp", "fax", "dial", "ring me"),
-    *("sms", "reach me", "reach him", "reach her", "contact number", "answering at", "desk:", "direct line", "hotline"),
-    *("telefon", "handy", "mobil", "rufnummer", "teléfono", "telefono", "móvil", "llám", "llama", "portable", "appel"),
-    *("cellulare", "celular", "telemóvel", "puhelin", "telefoon", "телефон", "звон", "电话", "手机", "電話", "携帯", "전화"),
-    *("هاتف", "फोन", "τηλέφωνο", "my number", "number is", "his number", "her number", "pager", "signal", "messages to", "my registered"),
+_PHONE_WORDS = listed(
+    "phone|tel|mobile|cell|call |call:|calling|text me|whatsapp|fax|dial|ring me|sms|reach me|reach him|"
+    "reach her|contact number|answering at|desk:|direct line|hotline|telefon|handy|mobil|rufnummer|teléfono|"
+    "telefono|móvil|llám|llama|portable|appel|cellulare|celular|telemóvel|puhelin|telefoon|телефон|звон|电话|"
+    "手机|電話|携帯|전화|هاتف|फोन|τηλέφωνο|my number|number is|his number|her number|pager|signal|messages to|"
+    "my registered"
 )
-_PHONE_AFTER = (" office", " fax", " mobile", " cell", " home", " work", " (cell", " (mobile", " (home", " (work")
+_PHONE_AFTER = listed(" office| fax| mobile| cell| home| work| (cell| (mobile| (home| (work")
 _NANP = re.compile(
     r"(?:(?:001|1)[ .\-]?)?(?:\([2-9]\d\d\)[ \-.]?[2-9]?\d\d[ \-.]\d{4}|[2-9]\d\d([ \-.])[2-9]\d\d\1\d{4}"
     r"|[2-9]\d\d-\d{3}-\d{4}|(?:001|1)-\d{3}-\d{3}-\d{4})"
@@ -68,7 +104,8 @@ def _is_somebody(local: str, domain: str) -> bool:
 
 def find_phones(scan: Scan) -> Iterator[Span]:
     text = scan.text
-    for start, end in scan.runs:
+    for first, end in scan.runs:
+        start = first
         raw = text[start:end]
         count = sum(c.isdigit() for c in raw)
         if not 6 <= count <= 16:
@@ -79,17 +116,15 @@ def find_phones(scan: Scan) -> Iterator[Span]:
         right = text[end] if end < len(text) else " "
         if left.isalpha() or left in "_#$€£=@&%" or (right.isalpha() and right not in "xe") or right in "_%€":
             continue
-        if left == "+" and 7 <= count <= 15 and raw[0] != "0":
+        if (left == "+" and 7 <= count <= 15 and raw[0] != "0") or (left == "+" and raw.startswith("(")):
             yield Span(start - 1, end, "phone")
-        elif left == "+" and raw.startswith("("):
-            yield Span(start - 1, end, "phone")
-        elif left in "-.,/" and start > 1 and text[start - 2].isdigit():
+        elif (left in "-.,/" and start > 1 and text[start - 2].isdigit()) or _is_date(raw):
             continue
-        elif _is_date(raw):
-            continue
-        elif _NANP.fullmatch(raw) or (_NATIONAL.fullmatch(raw) and 8 <= count <= 12):
-            yield Span(start, end, "phone")
-        elif count >= 7 and _phone_context(scan, start, end) and not _is_measure(raw):
+        elif (
+            _NANP.fullmatch(raw)
+            or (_NATIONAL.fullmatch(raw) and 8 <= count <= 12)
+            or (count >= 7 and _phone_context(scan, start, end) and not _is_measure(raw))
+        ):
             yield Span(start, end, "phone")
 
 

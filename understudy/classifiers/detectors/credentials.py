@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from understudy.classifiers.detectors.keys import entropy
-from understudy.classifiers.detectors.scan import Needles, Scan
+from understudy.classifiers.detectors.scan import Needles, Scan, listed
 from understudy.types import Span
 
 # Found inside of words too: dbPassword, ANY_pwd, apikey.
-_WORDS = (
-    *("pass", "pwd", "pw", "secret", "token", "key", "auth", "cred", "salt", "nonce"),
-    *("contraseña", "wachtwoord", "senha", "пароль", "密码", "密碼", "パスワード", "비밀번호", "hasło", "lösenord", "kennwort"),
+_WORDS = listed(
+    "pass|pwd|pw|secret|token|key|auth|cred|salt|nonce|contraseña|wachtwoord|senha|пароль|密码|密碼|パスワード|비밀번호|"
+    "hasło|lösenord|kennwort"
 )
 _FOREIGN = frozenset(_WORDS[10:])
 # What may follow the stem and still be the word: pass-word, but not pass-enger; and where it may begin.
@@ -28,35 +29,51 @@ _REST = {
     "salt": re.compile(""),
     "nonce": re.compile(""),
 }
-_KEY_OF = re.compile(r"(?:api|access|secret|private|auth\w{0,12}|client|encryption|signing|account|shared|master|session|ssh|license|any)?[_\-. ]?$")
+_KEY_OF = re.compile(
+    r"(?:api|access|secret|private|auth\w{0,12}|client|encryption|signing|account|shared|"
+    r"master|session|ssh|license|any)?[_\-. ]?$"
+)
 _WEAK = frozenset(("auth", "cred", "salt", "nonce"))
 _TAIL = re.compile(
-    r"(?P<name>(?:[_\-. ]?(?i:id|key|value|string|str|hash|code|text|plain|tmp|old|new|any|\d{1,3})){0,3}|[_\-., ]\w{1,12}(?: \w{1,12})?)"
+    r"(?P<name>(?:[_\-. ]?(?i:id|key|value|string|str|hash|code|text|plain|tmp|old|new|any|"
+    r"\d{1,3})){0,3}|[_\-., ]\w{1,12}(?: \w{1,12})?)"
     r"(?P<close>(?:\\?[\"'`\]]|&quot;|>(?=[^<\s])|</\w{1,20}>|\)|\([^()\n]{0,24}\))?)"
     r"(?P<sep>(?<=>)|\s{0,4}(?:=>|:=|->|===?|[:=：]|,(?= ?['\"])|(?<=is)(?= ))\s{0,4})"
     r"(?P<open>(?:[rbfu]?\\?[\"'`]|&quot;|&amp;quot;|<\w{1,20}>|@)?)"
     r"(?P<value>[^\s\"'`<>,;]{4,256})"
 )
 # "token 4b9a6d8b...": no sign between, but nothing else looks like it
-_BARE = re.compile(r"[ \t]{1,4}[\"']?(?P<value>(?=[A-Za-z0-9+/_\-]{0,200}\d)(?=[0-9+/_\-]{0,200}[A-Za-z])[A-Za-z0-9+/_\-]{20,256})")
+_BARE = re.compile(
+    r"[ "
+    r"\t]{1,4}[\"']?(?P<value>(?=[A-Za-z0-9+/_\-]{0,200}\d)(?=[0-9+/_\-]{0,200}[A-Za-z])[A-Za-z0-9+/_\-]{20,256})"
+)
 _SAID = re.compile(r"\s{1,3}(?:is|was|ist|est|es|será|è|:|=)\s{1,3}[\"'`]?(?P<value>[^\s\"'`,;]{4,64})")
 _FLAG = re.compile(r"(?:\s{1,3}|=)[\"']?(?P<value>[^\s\"'`,;$<{]{4,256})")
-_SQL = re.compile(r"\s{1,4}(?:(?:\w{1,40}|'\w{1,40}')\s{1,4}(?:by|as)\s{1,4})?(?:=\s{0,4})?[\"'`]?(?P<value>[^\s\"'`,;)]{4,128})", re.IGNORECASE)
+_SQL = re.compile(
+    r"\s{1,4}(?:(?:\w{1,40}|'\w{1,40}')\s{1,4}(?:by|"
+    r"as)\s{1,4})?(?:=\s{0,4})?[\"'`]?(?P<value>[^\s\"'`,;)]{4,128})",
+    re.IGNORECASE,
+)
 _URL = re.compile(r"(?P<user>[^\s:/@\"'<>]{0,64}):(?P<value>[^\s@/\"'<>]{3,128})@[\w.\-\[]")
 _HEADER = re.compile(r"\s{1,3}(?P<value>[A-Za-z0-9+/=_\-.~]{8,2000})")
 _PLACEHOLDER = re.compile(
-    r"\*{4}|^(?:x{3,}|\*{2,}|\.{2,}|-{2,}|_{2,}|#{2,}|\$[\w({]|%[\w(]+%?$|\{\{?|<|\[|\(|@\w+@|process\.env|os\.|env[.:\[(]|getenv|config\b"
-    r"|none|null|nil|true|false|undefined|empty|string|str\b|text|varchar|char|int\b|bool|optional|any\b|bytes|object|self\.|this\."
-    r"|your|my_?pass|my-?secret|enter|insert|change_?me|changeme|replace|placeholder|redacted|hidden|secret$|password|passwd|pwd$|token$|test$"
-    r"|todo|tbd|n/a|example|sample|dummy|default|required|required|request\.|req\.|args\.|params|input|field|form\.|data\[|user\.|row\[|kwargs"
-    r"|incorrect|wrong|invalid|correct|valid|expired|missing|needed|not$|the$|set$|and$|was$|too$|must$|should$|protected|encrypted|stored|hashed)",
+    r"\*{4}|^(?:x{3,}|\*{2,}|\.{2,}|-{2,}|_{2,}|#{2,}|\$[\w({]|%[\w(]+%?$|\{\{?|<|\[|\(|@\w+@|"
+    r"process\.env|os\.|env[.:\[(]|getenv|config\b"
+    r"|none|null|nil|true|false|undefined|empty|string|str\b|text|varchar|char|int\b|bool|"
+    r"optional|any\b|bytes|object|self\.|this\."
+    r"|your|my_?pass|my-?secret|enter|insert|change_?me|changeme|replace|placeholder|redacted|"
+    r"hidden|secret$|password|passwd|pwd$|token$|test$"
+    r"|todo|tbd|n/a|example|sample|dummy|default|required|required|request\.|req\.|args\.|"
+    r"params|input|field|form\.|data\[|user\.|row\[|kwargs"
+    r"|incorrect|wrong|invalid|correct|valid|expired|missing|needed|not$|the$|set$|and$|was$|"
+    r"too$|must$|should$|protected|encrypted|stored|hashed)",
     re.IGNORECASE,
 )
 _CODE = re.compile(r"\w\(|\)\s*$|\]\.|^\w+\[|^[a-z_]\w*\.[a-z_]\w*(?:\.|\(|$)|=>|==|\+\+|::")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def secretive(value: str, *, strong: bool, quoted: bool) -> bool:
+def secretive(value: str, *, strong: bool, quoted: bool) -> bool:  # noqa: PLR0911  one rule a line
     """Whether a value behind such a word is a secret and not code, a type, a placeholder or a word of prose."""
     value = value.rstrip(").]}:!?\\") if not quoted else value
     if len(value) < 5 or _PLACEHOLDER.search(value) or "example" in value.lower() or len(set(value)) < 4:
@@ -79,19 +96,22 @@ def secretive(value: str, *, strong: bool, quoted: bool) -> bool:
         marks = {c for c in value if not c.isalnum()} - set("_-.:/()[]")
         return bool(marks) and len(value) >= 6
     # letters only: random-looking, or in quotes right behind a strong word
-    return (mixed and len(value) >= 8 and _jumbled(value)) or (strong and quoted and len(value) >= 8 and _jumbled(value))
+    return (mixed and len(value) >= 8 and _jumbled(value)) or (
+        strong and quoted and len(value) >= 8 and _jumbled(value)
+    )
 
 
 def _jumbled(value: str) -> bool:
     """Not camelCase of a name: case changes inside more often than words begin, or few vowels."""
-    changes = sum(a.islower() and b.isupper() for a, b in zip(value, value[1:], strict=False))
+    changes = sum(a.islower() and b.isupper() for a, b in pairwise(value))
     vowels = sum(c in "aeiouyAEIOUY" for c in value)
     return changes > len(value) / 6 or vowels < len(value) / 5
 
 
 def find_assignments(scan: Scan) -> Iterator[Span]:
     text = scan.text
-    for begin, place in scan.anywhere(*_WORDS):
+    for begin, behind in scan.anywhere(*_WORDS):
+        place = behind
         word = scan.low[begin:place]
         rest = _REST.get(word)
         if rest is not None:
@@ -137,7 +157,9 @@ def find_spoken(scan: Scan) -> Iterator[Span]:
     """ "My password is swordfish": said of oneself or of somebody, a plain word is a secret too."""
     for _, place in scan.at(_SPOKEN):
         front = scan.before(place, 28)
-        if not any(w in front for w in ("my ", "his ", "her ", "their ", "our ", "the wifi", "mein ", "mi ", "mon ", "minha ")):
+        if not any(
+            w in front for w in ("my ", "his ", "her ", "their ", "our ", "the wifi", "mein ", "mi ", "mon ", "minha ")
+        ):
             continue
         match = _SAID.match(scan.text, place)
         if match and not _PLACEHOLDER.search(match["value"]) and not _CODE.search(match["value"]):
@@ -147,23 +169,59 @@ def find_spoken(scan: Scan) -> Iterator[Span]:
                 yield Span(match.start("value"), match.start("value") + len(value), "password")
 
 
-_SPOKEN = Needles("password", "passphrase", "passcode", "passwort", "contraseña", "mot de passe", "senha", "pin", "пароль")
+_SPOKEN = Needles(*listed("password|passphrase|passcode|passwort|contraseña|mot de passe|senha|pin|пароль"))
 _FLAGS = Needles(
-    *("password", "pass", "passwd", "pwd", "token", "secret", "api-key", "apikey", "access-key"),
-    *("client-secret", "secret-key", "auth-token"),
+    *listed("password|pass|passwd|pwd|token|secret|api-key|apikey|access-key|client-secret|secret-key|auth-token")
 )
 _CLIENTS = Needles("sshpass -p", "mysql -u", "mysqldump -u", "curl ", "docker login -u")
-_CLIENT = re.compile(r"(?:(?<= )-p ?|(?<=-u )[\"']?[\w.@\-]{1,64}:|(?<=--user )[\"']?[\w.@\-]{1,64}:|(?<=sshpass -p) )(?P<value>[^\s\"'$]{4,64})")
+_CLIENT = re.compile(
+    r"(?:(?<= )-p ?|(?<=-u )[\"']?[\w.@\-]{1,64}:|(?<=--user )[\"']?[\w.@\-]{1,64}:|"
+    r"(?<=sshpass -p) )(?P<value>[^\s\"'$]{4,64})"
+)
 _SECURE = Needles("convertto-securestring")
 _SECURED = re.compile(r"(?<=\s)\\?[\"']?([^\s\"'\-$(\\][^\s\"'$\\]{5,63})")
 _IDENTIFIED = Needles("identified by", "identified with")
 _PASSWORD = Needles("password")
-_STATEMENTS = Needles("create user", "create role", "create login", "alter user", "alter role", "alter login", "grant ", "set password", "create database", "create server")
+_STATEMENTS = Needles(
+    *listed(
+        "create user|create role|create login|alter user|alter role|alter login|grant |set password|"
+        "create database|create server"
+    )
+)
 _SCHEMES = Needles("://")
-_HEADERS = Needles("bearer", "basic", "x-api-key:", "authorization: token", "private-token:", "authorization:", "ntlm", "negotiate")
+_HEADERS = Needles(*listed("bearer|basic|x-api-key:|authorization: token|private-token:|authorization:|ntlm|negotiate"))
 _PROSE = frozenset(
-    "incorrect wrong not being never always forgotten lost stolen leaked compromised blocked locked weak strong safe "
-    "secure accepted rejected still correct visible known required asked shown saved working refused".split()
+    [
+        "incorrect",
+        "wrong",
+        "not",
+        "being",
+        "never",
+        "always",
+        "forgotten",
+        "lost",
+        "stolen",
+        "leaked",
+        "compromised",
+        "blocked",
+        "locked",
+        "weak",
+        "strong",
+        "safe",
+        "secure",
+        "accepted",
+        "rejected",
+        "still",
+        "correct",
+        "visible",
+        "known",
+        "required",
+        "asked",
+        "shown",
+        "saved",
+        "working",
+        "refused",
+    ]
 )
 
 

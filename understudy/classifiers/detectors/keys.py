@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from understudy.classifiers.detectors.scan import Scan
 from understudy.types import Span
@@ -60,7 +61,8 @@ _FORMATS = (
     r"EAACEdEose0cBA[A-Za-z0-9]{20,200}",  # Facebook
     r"access_token\$production\$[0-9a-z]{16}\$[0-9a-f]{32}",
     r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}|PMAT-[0-9A-Z]{26}",  # Postman
-    r"NRAK-[A-Z0-9]{20,40}|NRII-[A-Za-z0-9_\-]{20,40}|NRJS-[0-9a-f]{19}|NRBR-[0-9a-f]{16,40}|NRAA-[0-9a-f]{27}",  # New Relic
+    r"NRAK-[A-Z0-9]{20,40}|NRII-[A-Za-z0-9_\-]{20,40}|NRJS-[0-9a-f]{19}|NRBR-[0-9a-f]{16,40}|"
+    r"NRAA-[0-9a-f]{27}",  # New Relic
     r"[0-9a-z]{30,40}NRAL\b",
     r"lin_(?:api|oauth)_[A-Za-z0-9]{32,64}",
     r"(?:ntn|secret)_[A-Za-z0-9]{40,50}\b",  # Notion
@@ -114,11 +116,25 @@ _FORMATS = (
 )
 _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=&quot;))"
 _KEY = re.compile(_START + "(?:" + "|".join(f"(?:{f})" for f in _FORMATS) + ")")
-_PEM = re.compile(r"-{4,5} {0,1}BEGIN [A-Z0-9 ]{0,40}(?:PRIVATE KEY|OPENSSH|PGP MESSAGE)|-----END [A-Z0-9 ]{0,30}PRIVATE KEY")
-_JWK = re.compile(r'"(?:k|d|p|q|dp|dq|qi)" {0,4}: {0,4}"[A-Za-z0-9_\-]{20,1000}"|"kty" {0,4}: {0,4}"(?:oct|RSA|EC|OKP)"')
+_PEM = re.compile(
+    r"-{4,5} {0,1}BEGIN [A-Z0-9 ]{0,40}(?:PRIVATE KEY|OPENSSH|PGP MESSAGE)|-----END [A-Z0-9 "
+    r"]{0,30}PRIVATE KEY"
+)
+_JWK = re.compile(
+    r'"(?:k|d|p|q|dp|dq|qi)" {0,4}: {0,4}"[A-Za-z0-9_\-]{20,1000}"|"kty" {0,4}: {0,4}"(?:oct|'
+    r'RSA|EC|OKP)"'
+)
 _BLOB = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{32,512}={0,2}(?![A-Za-z0-9+/_\-=])")
-_HARMLESS = re.compile(r"sha(?:1|256|384|512)[-:]|data:|base64,|://|/commit/|checksum|digest|integrity|uuid|image/", re.IGNORECASE)
-_SAMPLE = re.compile(r"example|sample|placeholder|your[_\-]?|xxxx|\*\*\*|\.\.\.|redacted|dummy|0123456|1234567|abcdef0|not-?real", re.IGNORECASE)
+_HARMLESS = re.compile(
+    r"sha(?:1|256|384|512)[-:]|data:|base64,|://|/commit/|checksum|digest|integrity|uuid|"
+    r"image/",
+    re.IGNORECASE,
+)
+_SAMPLE = re.compile(
+    r"example|sample|placeholder|your[_\-]?|xxxx|\*\*\*|\.\.\.|redacted|dummy|0123456|1234567|"
+    r"abcdef0|not-?real",
+    re.IGNORECASE,
+)
 
 
 def entropy(text: str) -> float:
@@ -164,7 +180,7 @@ def is_random(blob: str) -> bool:
     if not digits and body.isalnum() and not _WIDTH.get(size):
         return False  # a long name in camelCase; bodies of keys come in lines of these widths
     if size >= 48 and min(upper, lower) >= size // 8:
-        changes = sum(a.islower() != b.islower() for a, b in zip(body, body[1:], strict=False))
+        changes = sum(a.islower() != b.islower() for a, b in pairwise(body))
         if changes > size // 4 and entropy(body) >= 4.0:
             return True
     if min(digits, upper, lower) < 2:

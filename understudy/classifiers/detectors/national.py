@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from understudy.classifiers.detectors.scan import Needles, Scan
+from understudy.classifiers.detectors.scan import Needles, Scan, listed
 from understudy.types import Span
 
 _SSN = re.compile(r"(?<![\d\-])(\d{3})[- ](\d{2})[- ](\d{4})(?![\d\-])", re.ASCII)
 _BARE_SSN = re.compile(r"[^\d\n]{1,24}(\d{9})(?!\d)", re.ASCII)
 _SSN_NEEDLES = Needles("ssn", "social security")
 _SSN_WORDS = ("ssn", "social security", "social sec", "itin", "taxpayer")
-_ID_WORDS = (
-    *("id", "nino", "national insurance", "dni", "nie", "nif", "codice fiscale", "steuer", "tin", "cpf", "aadhaar"),
-    *("aadhar", "uidai", "pan", "insee", "nir", "sécurité sociale", "securite sociale", "bsn", "burgerservice", "pesel"),
-    *("personnummer", "cpr", "hetu", "ahv", "avs", "sin", "social insurance", "medicare", "tfn", "tax file", "curp"),
-    *("rut", "cedula", "cédula", "身份证", "身份證", "マイナンバー", "주민", "инн", "снилс", "ssn", "number", "numéro", "número"),
+_ID_WORDS = listed(
+    "id|nino|national insurance|dni|nie|nif|codice fiscale|steuer|tin|cpf|aadhaar|aadhar|uidai|pan|insee|nir|"
+    "sécurité sociale|securite sociale|bsn|burgerservice|pesel|personnummer|cpr|hetu|ahv|avs|sin|"
+    "social insurance|medicare|tfn|tax file|curp|rut|cedula|cédula|身份证|身份證|マイナンバー|주민|инн|снилс|ssn|"
+    "number|"
+    "numéro|número"
 )
 _SHAPES = re.compile(
     r"(?<![A-Za-z0-9])(?:"
@@ -66,7 +67,13 @@ def find_national_ids(scan: Scan) -> Iterator[Span]:
         if begin == start and begin > 1 and text[begin - 1] == "-" and text[begin - 2] in "XYZ":
             begin -= 2
         match = None if begin < done else _SHAPES.match(text, begin)
-        if match is None and begin == start and begin > 2 and text[begin - 1] == " " and text[begin - 3 : begin - 1].isupper():
+        if (
+            match is None
+            and begin == start
+            and begin > 2
+            and text[begin - 1] == " "
+            and text[begin - 3 : begin - 1].isupper()
+        ):
             match = _SHAPES.match(text, begin - 3)  # "AB 12 34 56 C"
         if match is None:
             continue
@@ -91,20 +98,15 @@ def dni_valid(number: str) -> bool:
     return "TRWAGMYFPDXBNJZSQVHLCKE"[int(digits) % 23] == number[-1]
 
 
-_CF_ODD = dict(
-    zip(
-        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        (*(1, 0, 5, 7, 9, 13, 15, 17, 19, 21), *(1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12))
-        + (14, 16, 10, 22, 25, 24, 23),
-        strict=True,
-    )
-)
+_CF_TABLE = (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23)
+_CF_ODD = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", (*_CF_TABLE[:10], *_CF_TABLE), strict=True))
 
 
 def codice_fiscale_valid(number: str) -> bool:
     """Italian codice fiscale: odd places by table, even places by value, modulo 26."""
     total = sum(
-        _CF_ODD[c] if place % 2 == 0 else (int(c) if c.isdigit() else ord(c) - 65) for place, c in enumerate(number[:15])
+        _CF_ODD[c] if place % 2 == 0 else (int(c) if c.isdigit() else ord(c) - 65)
+        for place, c in enumerate(number[:15])
     )
     return chr(65 + total % 26) == number[15]
 
@@ -144,19 +146,10 @@ def hetu_valid(number: str) -> bool:
     return digits.isdigit() and "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(digits) % 31] == number[-1]
 
 
-_D = (
-    "0123456789",
-    "1234067895",
-    "2340178956",
-    "3401289567",
-    "4012395678",
-    "5987604321",
-    "6598710432",
-    "7659821043",
-    "8765932104",
-    "9876543210",
+_D = listed(
+    "0123456789|1234067895|2340178956|3401289567|4012395678|5987604321|6598710432|7659821043|8765932104|9876543210"
 )
-_P = ("0123456789", "1576283094", "5803796142", "8916043527", "9453126870", "4286573901", "2793806415", "7046913258")
+_P = listed("0123456789|1576283094|5803796142|8916043527|9453126870|4286573901|2793806415|7046913258")
 
 
 def verhoeff(number: str) -> bool:

@@ -6,16 +6,16 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from understudy.classifiers.detectors.scan import Scan
+from understudy.classifiers.detectors.scan import Scan, listed
 from understudy.types import Span
 
 _V4 = re.compile(r"(?<![\w.\-])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d|-\w)", re.ASCII)
 _V6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.ASCII | re.IGNORECASE)
 _MAC = re.compile(r"(?<![\w:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:\-])", re.ASCII | re.IGNORECASE)
-_VERSION_WORDS = ("version", " v", "release", "firmware", "build", "==", ">=", "<=", "~=", "^", "upgrade", "driver")
-_OWNER_WORDS = (
-    *("my ip", "ip is", "ip address", "her ip", "his ip", "their ip", "our ip", "client_ip", "remote_addr", "server"),
-    *("login from", "logged in from", "ssh ", "@", "host", "customer", "user", "visitor", "block"),
+_VERSION_WORDS = listed("version| v|release|firmware|build|==|>=|<=|~=|^|upgrade|driver")
+_OWNER_WORDS = listed(
+    "my ip|ip is|ip address|her ip|his ip|their ip|our ip|client_ip|remote_addr|server|login from|"
+    "logged in from|ssh |@|host|customer|user|visitor|block"
 )
 # RFC 5737, RFC 3849: addresses for documentation.
 _DOCUMENTATION = tuple(

@@ -24,6 +24,11 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _LETTERS_ASCII = re.compile(r"[a-z]+")
 
 
+def listed(words: str) -> tuple[str, ...]:
+    """Words written as one text with | between them."""
+    return tuple(words.split("|"))
+
+
 class Needles:
     """Words and phrases to look for, indexed by their first letters: most texts hold none of them."""
 
