@@ -242,7 +242,8 @@ def test_agent_files_why_and_cost_of_a_turn(terminal, tmp_path: Path) -> None:
     cost = repl.ask("/cost", "all on Opus")
     assert "director" in cost
     repl.see("25.9% of 324 tokens on free inference")
-    repl.ask("/quit", pexpect.EOF)
+    repl.send("/quit")
+    repl.child.expect(pexpect.EOF)
 
 
 def test_tab_completes_commands_agents_and_paths(terminal, tmp_path: Path) -> None:
