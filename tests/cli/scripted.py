@@ -113,7 +113,7 @@ class ScriptedDirector(real.Director):
         text = f"You said **{task.text}** (turn {turns + 1}, agent {task.agent}, files {[f.path for f in task.files]})"
         if head == "esc":
             text = "before \x1b]0;owned\x07\x1b[2Jafter"
-        balance, _ = await budget.director_left(parts.store.ledger, session, started)
+        balance, _ = await budget.director_left(parts.store.ledger, parts.settings, session, started)
         trail = Trail(f"r-{time.time_ns():x}", session, started, started + 60)
         reply = Reply(
             id=trail.id,
@@ -132,7 +132,7 @@ class ScriptedDirector(real.Director):
             seconds=time.time() - started,
             notes=("a note for the reader",),
         )
-        await parts.store.replies.save(record_of(trail, None, None, reply_to_dict(reply)))
+        await parts.store.replies.save(record_of(trail, None, None, reply_to_dict(reply), "none"))
         if task.session:
             await parts.store.sessions.append(
                 session, Turn(task.text, text), private=str(verdict.sensitivity) == "private"

@@ -100,9 +100,7 @@ def test_wishes() -> None:
 
 
 def test_accounts_of_one_model_take_turns() -> None:
-    accounts = tuple(
-        Candidate("groq", "groq", name, "llama-3.1-8b-instant") for name in ("a", "b", "c")
-    )
+    accounts = tuple(Candidate("groq", "groq", name, "llama-3.1-8b-instant") for name in ("a", "b", "c"))
     first = [decide(Intent.QUICK_QA, fleet=accounts, rotation=n).chain[0].domain for n in range(4)]
     assert [d.split("/")[1] for d in first] == ["a", "b", "c", "a"]
 

@@ -55,7 +55,7 @@ def compose(text: str, *, digest_chars: int = 600, timeout: float = 5.0) -> Call
     )
 
 
-def parse(answer: str) -> Guess | None:  # noqa: PLR0911  one refusal a line
+def parse(answer: str) -> Guess | None:
     """The guess in an answer, or None: one object, a known name, a confidence from 0 to 1, nothing else."""
     if len(answer) > _ANSWER_LIMIT:
         return None

@@ -32,12 +32,11 @@ async def budget(config: str | None, session: str | None, *, as_json: bool) -> i
 
 
 async def scopes(director: Director, session: str | None) -> list[tuple[str, Balance]]:
-    """(what it is, its balance). Without a session no conversation is shown, and none is opened."""
+    """(what it is, its balance). Without a session no conversation is shown."""
     from understudy.director import budget as names
 
     parts = director.parts
     now = parts.clock.now()
-    ledger = parts.store.ledger
     wanted = {
         "director today": names.day_scope(now),
         "classifier today": names.classifier_scope(now),
@@ -45,15 +44,8 @@ async def scopes(director: Director, session: str | None) -> list[tuple[str, Bal
     }
     if session is not None:
         await parts.store.sessions.get(session)  # refuses what is no id
-        conversation, _ = await director.balance(session)
-        wanted = {"director, this conversation": conversation.scope, **wanted}
-    else:
-        # The day's scopes are declared as every task declares them; the conversation's is not touched.
-        settings = director.settings
-        await ledger.allow(wanted["director today"], tokens=settings.director.tokens_per_day, micro_usd=None)
-        await ledger.allow(wanted["classifier today"], tokens=settings.classifier.tokens_per_day, micro_usd=None)
-        await ledger.allow(wanted["money today"], tokens=None, micro_usd=round(settings.money.usd_per_day * 1e6))
-    return [(name, await ledger.balance(scope)) for name, scope in wanted.items()]
+        wanted = {"director, this conversation": names.conversation_scope(session), **wanted}
+    return [(n, await names.balance(parts.store.ledger, director.settings, scope)) for n, scope in wanted.items()]
 
 
 def budget_table(balances: list[tuple[str, Balance]]) -> str:

@@ -30,18 +30,28 @@ def money_scope(now: float) -> str:
     return f"money:day:{day(now)}"
 
 
-async def declare(ledger: Ledger, settings: Settings, scopes: tuple[str, ...]) -> None:
-    """Give scopes their limits from the settings. A scope that nobody declared is refused, never unlimited."""
-    director = settings.director
+def limits_of(settings: Settings, scope: str) -> tuple[int | None, int | None]:
+    """(tokens, micro-dollars) of a scope; None is unlimited in that unit."""
     limits: dict[str, tuple[int | None, int | None]] = {
-        "director:conversation": (director.tokens_per_conversation, None),
-        "director:day": (director.tokens_per_day, None),
+        "director:conversation": (settings.director.tokens_per_conversation, None),
+        "director:day": (settings.director.tokens_per_day, None),
         "classifier:day": (settings.classifier.tokens_per_day, None),
         "money:day": (None, round(settings.money.usd_per_day * 1e6)),
     }
+    return limits[":".join(scope.split(":")[:2])]
+
+
+async def declare(ledger: Ledger, settings: Settings, scopes: tuple[str, ...]) -> None:
+    """Give scopes their limits from the settings. A scope that nobody declared is refused, never unlimited."""
     for scope in scopes:
-        tokens, micro_usd = limits[":".join(scope.split(":")[:2])]
+        tokens, micro_usd = limits_of(settings, scope)
         await ledger.allow(scope, tokens=tokens, micro_usd=micro_usd)
+
+
+async def balance(ledger: Ledger, settings: Settings, scope: str) -> Balance:
+    """What is spent and reserved, against the limits of the settings: also of a scope nothing was charged to yet."""
+    tokens, micro_usd = limits_of(settings, scope)
+    return replace(await ledger.balance(scope), limit_tokens=tokens, limit_micro_usd=micro_usd)
 
 
 def scopes_of(candidate: Candidate, role: Role, *, directs: bool, session: str, now: float) -> tuple[str, ...]:
@@ -58,10 +68,8 @@ def scopes_of(candidate: Candidate, role: Role, *, directs: bool, session: str, 
 
 async def director_left(ledger: Ledger, settings: Settings, session: str, now: float) -> tuple[Balance, int]:
     """The conversation's balance, and the tokens the director may still spend under both of its limits."""
-    director = settings.director
-    conversation = await ledger.balance(conversation_scope(session))
-    conversation = replace(conversation, limit_tokens=director.tokens_per_conversation)
-    today = replace(await ledger.balance(day_scope(now)), limit_tokens=director.tokens_per_day)
+    conversation = await balance(ledger, settings, conversation_scope(session))
+    today = await balance(ledger, settings, day_scope(now))
     return conversation, max(0, min(_left(conversation), _left(today)))
 
 

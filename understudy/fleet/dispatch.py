@@ -81,6 +81,7 @@ class Dispatcher:
     rests: Rests
     clock: Clock
     _loaded: set[str] = field(default_factory=set[str])
+    _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def walk(self, errand: Errand) -> Walk:
         walk = Walk()
@@ -194,11 +195,13 @@ class Dispatcher:
         return None, failure
 
     async def loaded(self, candidate: Candidate) -> Worker:
-        """The worker with its SDK imported: on a thread, so that a terminal stays alive meanwhile."""
+        """The worker with its SDK imported: once, and on a thread, so that a terminal stays alive meanwhile."""
         worker = self.workers(candidate)
         if candidate.domain not in self._loaded:
-            await asyncio.to_thread(worker.load)
-            self._loaded.add(candidate.domain)
+            async with self._loading:
+                if candidate.domain not in self._loaded:
+                    await asyncio.to_thread(worker.load)
+                    self._loaded.add(candidate.domain)
         return worker
 
     async def remember(self, candidate: Candidate, failure: CallFailed) -> float | None:

@@ -73,7 +73,7 @@ _CODE = re.compile(r"\w\(|\)\s*$|\]\.|^\w+\[|^[a-z_]\w*\.[a-z_]\w*(?:\.|\(|$)|=>
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def secretive(value: str, *, strong: bool, quoted: bool) -> bool:  # noqa: PLR0911  one rule a line
+def secretive(value: str, *, strong: bool, quoted: bool) -> bool:
     """Whether a value behind such a word is a secret and not code, a type, a placeholder or a word of prose."""
     value = value.rstrip(").]}:!?\\") if not quoted else value
     if len(value) < 5 or _PLACEHOLDER.search(value) or "example" in value.lower() or len(set(value)) < 4:
