@@ -43,17 +43,13 @@ async def scopes(director: Director, session: str | None) -> list[tuple[str, Bal
         "classifier today": names.classifier_scope(now),
         "money today": names.money_scope(now),
     }
-    if session is not None:
-        await parts.store.sessions.get(session)  # refuses what is no id
-        conversation, _ = await director.balance(session)
-        wanted = {"director, this conversation": conversation.scope, **wanted}
-    else:
-        # The day's scopes are declared as every task declares them; the conversation's is not touched.
-        settings = director.settings
-        await ledger.allow(wanted["director today"], tokens=settings.director.tokens_per_day, micro_usd=None)
-        await ledger.allow(wanted["classifier today"], tokens=settings.classifier.tokens_per_day, micro_usd=None)
-        await ledger.allow(wanted["money today"], tokens=None, micro_usd=round(settings.money.usd_per_day * 1e6))
-    return [(name, await ledger.balance(scope)) for name, scope in wanted.items()]
+    await names.declare(ledger, director.settings, tuple(wanted.values()))
+    today = [(name, await ledger.balance(scope)) for name, scope in wanted.items()]
+    if session is None:
+        return today
+    await parts.store.sessions.get(session)  # refuses what is no id
+    conversation, _ = await director.balance(session)
+    return [("director, this conversation", conversation), *today]
 
 
 def budget_table(balances: list[tuple[str, Balance]]) -> str:
