@@ -11,9 +11,9 @@ import re
 from itertools import pairwise
 from zlib import crc32
 
-HEAD, TAIL = 1100, 500  # characters
+HEAD, TAIL = 900, 450  # characters
 BUCKETS = 1 << 15
-VERSION = 4  # raised whenever a feature changes its meaning: old weights are refused then
+VERSION = 5  # raised whenever a feature changes its meaning: old weights are refused then
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][a-z]{1,2})?|\d+|[^\w\s]")
 _CODE_LINE = re.compile(
@@ -23,11 +23,19 @@ _CODE_LINE = re.compile(
     r"try:|except|@\w+|console\.|print\()",
     re.MULTILINE,
 )
-_TRACE = re.compile(
-    r"Traceback \(most recent|^\s+at [\w.$<>]+\(|\w+(?:Error|Exception)\b:|File "
-    r"\"[^\"\n]{1,200}\", line \d|panic:|segfault"
-    r"|Segmentation fault|undefined reference|error\[E\d+\]|npm ERR!|error TS\d+|exit code \d|stack trace",
-    re.MULTILINE | re.IGNORECASE,
+# Plain searches where a pattern would begin anywhere: these are the dearest of all otherwise.
+_TRACES = (
+    *(
+        "Traceback (most recent",
+        "Error: ",
+        "Exception",
+        "\n    at ",
+        "panic:",
+        "egfault",
+        "egmentation fault",
+        'File "',
+    ),
+    *("undefined reference", "error[E", "npm ERR!", "error TS", "exit code", "stack trace", "Stack trace"),
 )
 _DIFF = re.compile(r"^(?:@@ .{1,60}@@|diff --git |[+-]{3} [ab]/|[+-](?![+-])\s*\S.{0,200}$)", re.MULTILINE)
 _TURN = re.compile(
@@ -35,17 +43,9 @@ _TURN = re.compile(
     r"\[?\d{1,2}:\d\d)",
     re.MULTILINE,
 )
-_STAMP = re.compile(
-    r"\d{1,2}:\d\d ?(?:am|pm)\b|\d{1,2} [A-Z][a-z]{2,8},? (?:19|20)\d\d|(?:19|"
-    r"20)\d\d-\d\d-\d\d|\bDATE:",
-    re.IGNORECASE,
-)
-_TOOLS = re.compile(
-    r"\"(?:name|parameters|function|arguments|description)\" ?:|available (?:tools|functions|"
-    r"apis)|tools?:\s|\bapi\b|endpoint",
-    re.IGNORECASE,
-)
-_CALL = re.compile(r"\b\w+(?:\.\w+)*\(|\w+_\w+|\b[a-z]+[A-Z]\w+|[=!<>]=|=>|->|::|;$", re.MULTILINE)
+_STAMP = re.compile(r"\d(?:\d?:\d\d ?[ap]m\b|\d? [A-Z][a-z]{2,8},? (?:19|20)\d\d|\d{3}-\d\d-\d\d)")
+_TOOLS = ('"name"', '"parameters"', '"arguments"', "available tools", "functions:", "tools:", " api", "endpoint")
+_CALLS = ("(", "_", "==", "!=", "=>", "->", "::", ";\n")
 _LISTED = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s", re.MULTILINE)
 _SPEC = re.compile(r"^(?:Example|Input|Output|Constraints|Explanation)\b", re.MULTILINE)
 _ENDS = re.compile(r"[.!?。？！](?:\s|$)")
@@ -221,6 +221,7 @@ def _dense(text: str, view: str, raw: list[str], words: list[str]) -> list[float
     values = [min(len(lexicon & distinct) / 3, 1.0) for lexicon in _LEXICON.values()]
     values += [min(len(lexicon & first) / 2, 1.0) for lexicon in _LEXICON.values()]
     values += [min(len(lexicon & last) / 2, 1.0) if count > 30 else 0.0 for lexicon in _LEXICON.values()]
+    lower = view.lower()
     lines = view.count("\n") + 1
     numbers = sum(w[0].isdigit() for w in words)
     years = [int(w) for w in words if len(w) == 4 and w[0] in "12" and w.isdigit() and w.isascii()]
@@ -250,12 +251,12 @@ def _dense(text: str, view: str, raw: list[str], words: list[str]) -> list[float
         1.0 if doubled and count < 60 else 0.0,
         min(code / 6, 1.0),
         1.0 if "```" in view else 0.0,
-        1.0 if _TRACE.search(view) else 0.0,
+        1.0 if any(t in view for t in _TRACES) else 0.0,
         min(len(_DIFF.findall(view)) / 6, 1.0),
         min(turns / 6, 1.0),
         min(len(_STAMP.findall(view)) / 2, 1.0),
-        min(len(_TOOLS.findall(view)) / 2, 1.0),
-        min(len(_CALL.findall(view)) / 10, 1.0),
+        min(sum(lower.count(t) for t in _TOOLS) / 2, 1.0),
+        min(sum(view.count(c) for c in _CALLS) / 12, 1.0),
         min(len(_LISTED.findall(view)) / 5, 1.0),
         min((view.count('"') + view.count("“")) / 10, 1.0),
         min((view.count("{") + view.count("}") + view.count(";")) / 12, 1.0),

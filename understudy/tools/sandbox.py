@@ -46,7 +46,8 @@ _WHY = {
 class SandboxLimits:
     """seconds: wall clock. cpu_seconds and memory_mib: each process (memory in use also of all together).
 
-    processes: threads and processes together; 1 refuses fork. hide_files: refuse to run where Landlock is missing.
+    processes: threads and processes together; 1 refuses fork, and so does a machine that cannot count or end them all
+    (no namespaces; root whose interpreter is in its own home). hide_files: refuse to run where Landlock is missing.
     """
 
     seconds: float = 10.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
-from understudy.director.validators.text import fences, spoken, words
+from understudy.director.validators.text import fences, spoken
 from understudy.director.validators.tongues import MIXED, NAMES, ORDER, SCRIPT_OF, SCRIPTS, STOPWORDS, TRANSLATION
 from understudy.types import Answer, Task
 
@@ -13,6 +14,7 @@ _FOREIGN = re.compile(
     r"`[^`\n]*`|https?://\S+|\"[^\"\n]{1,400}\"|[“„][^”“\n]{1,400}[”“]|«[^»\n]{1,400}»|»[^«\n]{1,400}«|"
     r"(?<!\w)'[^'\n]{1,400}'(?!\w)|「[^」]{1,400}」"
 )
+_MARKS = ".,;:!?…()[]{}*_#-–—'’|/\\>"
 _ENOUGH = 12  # function words: a paragraph of three lines; shorter answers are not judged by their words
 
 
@@ -63,6 +65,8 @@ def _code(name: str) -> str:
 def _script(text: str) -> str:
     """The script of at least four fifths of the letters, if there are 20 or more; Japanese counts as kana."""
     text = text[:20_000]
+    if text.isascii():
+        return "latin" if sum(map(str.isalpha, text)) >= 40 else ""
     counts = {name: len(p.findall(text)) for name, p in SCRIPTS.items()}
     if counts["kana"] * 5 > counts["han"] and counts["kana"]:
         counts["kana"] += counts.pop("han")
@@ -76,12 +80,13 @@ def _script(text: str) -> str:
 
 def _by_words(text: str, *, strict: bool, enough: int = _ENOUGH) -> str:
     """The language of a Latin text by its function words, if one is far ahead of all others; else the empty string."""
-    found = [w.lower() for w in words(text[:20_000])]
-    if not found:
-        return ""
-    scores = sorted(((sum(w in stop for w in found), code) for code, stop in STOPWORDS.items()), reverse=True)
+    found = Counter(w.strip(_MARKS) for w in text[:20_000].lower().split())
+    del found[""]
+    scores = sorted(
+        ((sum(found[w] for w in stop & found.keys()), code) for code, stop in STOPWORDS.items()), reverse=True
+    )
     (best, code), (second, _) = scores[0], scores[1]
-    share = best / len(found)
+    share = best / max(1, found.total())
     if best < enough or share < (0.25 if strict else 0.2) or best < (2.0 if strict else 1.6) * max(second, 1):
         return ""
     return code

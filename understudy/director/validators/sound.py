@@ -31,10 +31,7 @@ _SHORT = 400  # characters; an error message or a refusal that is the whole answ
 def not_empty(answer: Answer, task: Task) -> str:
     """A single character can be an answer, invisible ones and placeholders cannot."""
     text = spoken(answer.text)
-    visible = "".join(
-        c for c in text if c.isprintable() and not c.isspace() and c not in "\u200b\u2060\ufeff\u3164\u2800"
-    )
-    if not visible:
+    if not any(c.isprintable() and not c.isspace() and c not in "\u200b\u2060\ufeff\u3164\u2800" for c in text):
         return "the answer is empty"
     found, outside = fences(text)
     if found and not outside.strip() and not any(f.body.strip() for f in found):
