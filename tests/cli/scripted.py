@@ -17,8 +17,7 @@ from understudy.clock import WallClock
 from understudy.config.load import home, load
 from understudy.director import budget
 from understudy.director.parts import Parts
-from understudy.director.provenance import record_of, reply_to_dict
-from understudy.director.trail import Trail
+from understudy.director.provenance import reply_to_dict
 from understudy.errors import (
     BudgetRefused,
     CallFailed,
@@ -113,10 +112,9 @@ class ScriptedDirector(real.Director):
         text = f"You said **{task.text}** (turn {turns + 1}, agent {task.agent}, files {[f.path for f in task.files]})"
         if head == "esc":
             text = "before \x1b]0;owned\x07\x1b[2Jafter"
-        balance, _ = await budget.director_left(parts.store.ledger, parts.settings, session, started)
-        trail = Trail(f"r-{time.time_ns():x}", session, started, started + 60)
+        balance, _ = await budget.director_left(parts.store.ledger, self.settings, session, started)
         reply = Reply(
-            id=trail.id,
+            id=f"r-{time.time_ns():x}",
             text=text,
             data={"said": task.text} if task.schema else None,
             session=session,
@@ -132,7 +130,7 @@ class ScriptedDirector(real.Director):
             seconds=time.time() - started,
             notes=("a note for the reader",),
         )
-        await parts.store.replies.save(record_of(trail, None, None, reply_to_dict(reply), "none"))
+        await parts.store.replies.save({**reply_to_dict(reply), "time": started, "facts": None, "decision": None})
         if task.session:
             await parts.store.sessions.append(
                 session, Turn(task.text, text), private=str(verdict.sensitivity) == "private"

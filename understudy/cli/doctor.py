@@ -130,9 +130,6 @@ async def _providers(settings: Settings, listed: Roster) -> list[Finding]:
     accounts: dict[tuple[str, str], list[Candidate]] = {}
     for candidate in listed.candidates:
         accounts.setdefault((candidate.provider, candidate.account), []).append(candidate)
-    from understudy.cli.warm import load_workers
-
-    load_workers(listed.candidates)  # half a second each that a check's own time limit must not pay for
     checked = await asyncio.gather(*(_check(settings, members) for members in accounts.values()))
     reachable = any(f.state == "ok" for f in checked)
     summary = Finding(

@@ -26,7 +26,7 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
         return await _keep(parts, trail, decided, await build_reply(parts, trail, decided, walk))
     except UnderstudyError as error:
         error.reply_id = trail.id  # type: ignore[attr-defined]
-        told = failure_to_dict(error, trail.attempts)
+        told = failure_to_dict(error, trail.all_attempts())
         facts, decision = (decided.facts, decided.decision) if decided else (None, None)
         await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
         raise

@@ -86,7 +86,7 @@ async def reply_of(
         policy_name=decided.policy.name,
         policy_hash=decided.policy.hash,
         agent=decided.decision.agent,
-        attempts=tuple(sorted(trail.attempts, key=lambda a: a.started)),
+        attempts=trail.all_attempts(),
         skipped=tuple(trail.skipped),
         checks=checks,
         director=balance,

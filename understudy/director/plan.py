@@ -95,7 +95,7 @@ async def _run(parts: Parts, trail: Trail, decided: Decided, steps: tuple[Step, 
                     session_private=decided.private,
                 )
             finally:
-                trail.attempts += sub.attempts
+                trail.below += sub.attempts
                 trail.skipped += sub.skipped
         ready[step.id].set()
 

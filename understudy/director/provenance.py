@@ -69,6 +69,7 @@ def record_of(
     kept = {k: v for k, v in told.items() if k not in ("text", "data")}
     return {
         **kept,
+        "attempts": [attempt_to_dict(a) for a in trail.attempts],  # a step's are in the step's own record
         "id": trail.id,
         "session": trail.session,
         "time": trail.started,

@@ -18,8 +18,13 @@ class Trail:
     deadline: float
     report: Callable[[Event], None] | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
+    below: list[Attempt] = field(default_factory=list[Attempt])  # of the steps of a plan, which keep their own records
     skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     notes: list[str] = field(default_factory=list[str])
+
+    def all_attempts(self) -> tuple[Attempt, ...]:
+        """Its own and its steps', in the order they began."""
+        return tuple(sorted([*self.attempts, *self.below], key=lambda a: a.started))
 
     def tell(self, event: Event) -> None:
         if self.report is not None:
