@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from understudy.cli.render import dollars, duration, table
 from understudy.cli.running import open_director
 from understudy.cli.terminal import harmless, one_line, say
+from understudy.errors import UsageError
 from understudy.types import Balance
 
 if TYPE_CHECKING:
@@ -82,7 +83,11 @@ async def explain(config: str | None, reply_id: str | None, *, as_json: bool) ->
             records = await director.parts.store.replies.recent(LAST)
             say(json.dumps({"replies": list(records)}) if as_json else replies_table(records))
             return 0
-        record = await director.explain(reply_id)
+        try:
+            record = await director.explain(reply_id)
+        except UsageError:  # it may be one of the rehearsal's, which keeps its own store
+            async with open_director(config, rehearsal=True) as rehearsal:
+                record = await rehearsal.explain(reply_id)
     say(json.dumps(record) if as_json else explanation(record))
     return 0
 

@@ -51,10 +51,11 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 @asynccontextmanager
 async def open_director(config: str | None, *, rehearsal: bool = False) -> AsyncGenerator[Director]:
     """A director for one command, with the log of its home."""
+    from understudy.config.load import home
     from understudy.director.director import Director
 
     director = Director.from_config(config, rehearsal=rehearsal)
-    configure(director.home, director.settings.log_level)
+    configure(home(), director.settings.log_level)
     async with director:
         yield director
 

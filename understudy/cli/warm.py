@@ -62,11 +62,12 @@ async def in_background(work: Callable[[], T]) -> T:
 
 def make_director(config: str | None) -> Director:
     """A director that is not open yet, with all that opening imports. Raises ConfigError."""
+    from understudy.config.load import home
     from understudy.director.director import Director
     from understudy.telemetry.log import configure
 
     director = Director.from_config(config)
-    configure(director.home, director.settings.log_level)
+    configure(home(), director.settings.log_level)
     for module in _OPENING:
         with suppress(ImportError):  # opening is what reports it
             import_module(module)

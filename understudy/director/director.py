@@ -20,7 +20,7 @@ from understudy.director.trail import Trail
 from understudy.errors import NoCandidate, UsageError
 from understudy.types import Balance, Clock, Event, Finished, Reply, Sensitivity, Task, Text, Turn
 
-_SESSION = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 
 
 class Director:
@@ -37,7 +37,7 @@ class Director:
     ) -> None:
         """spare: the settings to use when the first ones offer no candidate at all."""
         self.settings = settings
-        self.home = home
+        self._home = home
         self._notes = notes
         self._spare = spare
         self._clock = clock
@@ -74,6 +74,12 @@ class Director:
             await parts.close()
 
     @property
+    def home(self) -> Path:
+        """Where its state lives. The rehearsal fleet has a folder of its own: what it spends and rests is not real."""
+        simulated = [p.kind == "rehearsal" for p in self.settings.providers.values()]
+        return self._home / "rehearsal" if simulated and all(simulated) else self._home
+
+    @property
     def parts(self) -> Parts:
         if self._parts is None:
             raise UsageError("The director is not open.", remedy="Use: async with Director.from_config() as d: ...")
@@ -108,8 +114,8 @@ class Director:
 
     async def balance(self, session: str) -> tuple[Balance, int]:
         """The conversation's budget, and the tokens the director may still spend in it today."""
-        parts = self.parts
-        now = parts.clock.now()
+        parts, now = self.parts, self.parts.clock.now()
+        _check_session(session)
         return await budget.director_left(parts.store.ledger, self.settings, session, now)
 
     async def explain(self, reply_id: str) -> dict[str, Any]:
@@ -131,8 +137,7 @@ class Director:
             check_schema(task.schema)
         named = task.session is not None
         session = task.session or f"s-{secrets.token_hex(5)}"
-        if not _SESSION.fullmatch(session):
-            raise UsageError(f"{session!r} is no session id.", remedy="Use up to 100 letters, digits and . _ : -")
+        _check_session(session)
         seconds = self.settings.deadline if task.deadline is None else task.deadline
         if not 0 < seconds <= 24 * 3600:
             raise UsageError("A deadline is a number of seconds above 0, a day at most.", remedy="Give another.")
@@ -160,6 +165,11 @@ class Director:
                 session, turn, private=reply.sensitivity.sensitivity is Sensitivity.PRIVATE
             )
         return reply
+
+
+def _check_session(session: str) -> None:
+    if not _SESSION.fullmatch(session):
+        raise UsageError(f"{session!r} is no session id.", remedy="Use up to 100 letters, digits and . _ : -")
 
 
 def run(task: Task | str, *, config: str | Path | None = None) -> Reply:

@@ -10,6 +10,7 @@ from understudy.director.provenance import failure_to_dict, record_of, reply_to_
 from understudy.director.trail import Trail
 from understudy.director.way import decide, work
 from understudy.errors import UnderstudyError
+from understudy.telemetry.log import log
 from understudy.types import Reply, Task
 
 
@@ -29,10 +30,25 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
         told = failure_to_dict(error, trail.all_attempts())
         facts, decision = (decided.facts, decided.decision) if decided else (None, None)
         await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
+        _log(trail, "failed", type(error).__name__)
         raise
+
+
+def _log(trail: Trail, outcome: str, detail: str) -> None:
+    """Ids, names and counts: never a text."""
+    attempts = trail.all_attempts()
+    log().info(
+        "task",
+        reply=trail.id,
+        outcome=outcome,
+        detail=detail,
+        attempts=[f"{a.candidate}: {a.outcome}" for a in attempts],
+        tokens=sum(a.input_tokens + a.output_tokens for a in attempts),
+    )
 
 
 async def _keep(parts: Parts, trail: Trail, decided: Decided, reply: Reply) -> Reply:
     fleet = await parts.fleet_kept()
     await parts.store.replies.save(record_of(trail, decided.facts, decided.decision, reply_to_dict(reply), fleet))
+    _log(trail, "answered", decided.decision.agent)
     return reply
