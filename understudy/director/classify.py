@@ -55,7 +55,7 @@ async def _ask_small(parts: Parts, trail: Trail, task: Task) -> Guess | None:
 
 async def _ask_director(parts: Parts, trail: Trail, task: Task, tokens: int) -> Guess | None:
     call: Call = question(DECIDE, task.text, parts, Sensitivity.PUBLIC, Role.DIRECTOR)
-    if handoff_cost(parts, call) > tokens + EXPECTED_ANSWER:
+    if trail.step or handoff_cost(parts, call) > tokens + EXPECTED_ANSWER:
         return None
     text = await ask_director(parts, trail, call)
     return read_guess(text, "director") if text else None

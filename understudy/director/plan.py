@@ -86,7 +86,9 @@ async def _run(parts: Parts, trail: Trail, decided: Decided, steps: tuple[Step, 
             await ready[need].wait()
         async with seats:
             trail.stage("step", f"{number}/{len(steps)}")
-            sub = Trail(f"{trail.id}.{number}", trail.session, parts.clock.now(), trail.deadline, trail.report)
+            sub = Trail(
+                f"{trail.id}.{number}", trail.session, parts.clock.now(), trail.deadline, trail.report, step=True
+            )
             try:
                 done[step.id] = await go(
                     parts,

@@ -17,6 +17,7 @@ class Trail:
     started: float
     deadline: float
     report: Callable[[Event], None] | None = None
+    step: bool = False  # a step of a plan: the director has spoken already
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     below: list[Attempt] = field(default_factory=list[Attempt])  # of the steps of a plan, which keep their own records
     skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])

@@ -96,8 +96,11 @@ def _is_error_body(text: str) -> bool:
 def _is_error_object(error: dict[str, Any]) -> bool:
     if not isinstance(error.get("message"), str):
         return False
+    # An API's own fields and nothing else: what they hold differs with every provider.
+    if set(error) <= {"message", "type", "code", "status", "param", "details", "failed_generation"}:
+        return True
     named = [error[key] for key in ("type", "status", "code") if error.get(key) is not None]
-    return set(error) == {"message"} or any(isinstance(n, int) or ERROR_TYPES.search(str(n)) for n in named)
+    return any(isinstance(n, int) or ERROR_TYPES.search(str(n)) for n in named)
 
 
 def not_refusal(answer: Answer, task: Task) -> str:
