@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from understudy.rehearsal import prose, schema
+from understudy.rehearsal.forms import shaped
 from understudy.rehearsal.programs import review, write_code, write_tests
 from understudy.tokens import estimate
 
@@ -151,7 +152,8 @@ def _text(ask: Ask) -> str:
         )
     if kind == "review":
         return mark + review(ask.user)
-    return mark + (prose.summary(ask.user) if kind == "summary" else prose.plain(ask.user, ask.earlier))
+    said = prose.summary(ask.user) if kind == "summary" else prose.plain(ask.user, ask.earlier)
+    return shaped(prose.task_part(ask.user), mark, said)
 
 
 def _hints(ask: Ask) -> schema.Hint:
