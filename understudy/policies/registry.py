@@ -8,6 +8,7 @@ import importlib
 import importlib.resources
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 from understudy.errors import UsageError
@@ -37,6 +38,7 @@ def load(name: str) -> NamedPolicy:
     return NamedPolicy(name, source_hash(name), cast(Callable[[Facts], Decision], module.decide))
 
 
+@cache  # a module that is loaded does not change under a running process
 def source_hash(name: str) -> str:
     """SHA-256 of the policy's source with unix line ends: the same on every machine, another for every change."""
     source = importlib.resources.files("understudy.policies").joinpath(f"{name}.py").read_bytes()
