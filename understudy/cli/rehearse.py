@@ -89,12 +89,13 @@ async def _tour(*, as_json: bool) -> int:
     results: list[tuple[Stop, Reply | UnderstudyError]] = []
     # A store of its own, gone afterwards: simulated tokens are charged to nobody's real budget.
     with TemporaryDirectory(prefix="understudy-rehearsal-") as folder:
-        home = Path(folder)
+        home = state = Path(folder)
         async with LiveLine() as line:
             for broken in (False, True):
                 async with Director(_settings(home, broken=broken), home) as director:
+                    state = director.home  # the rehearsal's own, below the folder
                     results += [(s, await _visit(director, s, line)) for s in TOUR if s.broken is broken]
-        economics = await _sum(home)
+        economics = await _sum(state)
     if as_json:
         say(json.dumps({"simulated": True, "stops": [_stop_to_dict(s, r) for s, r in results]}))
     else:
