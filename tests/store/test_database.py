@@ -271,7 +271,7 @@ assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
 
 def test_a_forked_child_is_told_to_spawn_and_disturbs_nobody(home: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FORKING, str(home)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-u", "-c", FORKING, str(home)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

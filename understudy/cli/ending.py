@@ -68,6 +68,7 @@ def _tell(error: BaseException) -> tuple[int, list[str], Mapping[str, Any] | Non
     if isinstance(error, OSError) and error.filename is None and error.errno is not None:
         message = f"The output cannot be written ({os.strerror(error.errno)})."
         _note(error)
+        _drop_output()
         return USAGE, [f"understudy: {message}"], None
     where = _note(error)
     name = type(error).__name__
@@ -127,7 +128,12 @@ def _note(error: BaseException) -> str:
 
 
 def _end_quietly() -> int:
-    """The reader went away (a closed pipe): nothing more is written, not even by the interpreter's own flush."""
+    """The reader went away (a closed pipe)."""
+    _drop_output()
+    return PIPE
+
+
+def _drop_output() -> None:
+    """Nothing more is written, not even by the interpreter's own flush at the end, which would change the exit code."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return PIPE
