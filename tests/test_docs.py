@@ -1,9 +1,9 @@
 """What the documentation says is tried: configurations, examples, figures, links.
 
 Rules for fenced blocks of docs/*.md and README.md:
-- ```toml: a whole configuration. One whose first line is `# fragment` is only TOML, `# script: NAME` a rehearsal script.
+- ```toml: a whole configuration; with `# fragment` as its first line only TOML, with `# script: NAME` a rehearsal script.
   A block that begins with `# config: NAME` or `# script: NAME` is also the file of that name in the page's example.
-- ```python in python.md: runs; a ```text block straight after it is what it prints.
+- ```python: a program; the ```text block straight after it is what it prints.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -154,14 +155,134 @@ def run(arguments: list[str], folder: Path, stdin: str = "", **env: str) -> subp
     )
 
 
-EXAMPLES = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", page("python.md"), re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?)^```\n(?:\n^```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
+EXAMPLES = [(p.name, n, *found) for p in DOCS for n, found in enumerate(PYTHON.findall(p.read_text()))]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_the_examples_in_python_print_what_the_page_says(number: int, environment: Path) -> None:
-    code, said = EXAMPLES[number]
+@pytest.mark.parametrize(("name", "number", "code", "said"), EXAMPLES, ids=[f"{n}-{i}" for n, i, _, _ in EXAMPLES])
+def test_the_examples_in_python_print_what_the_page_says(
+    name: str, number: int, code: str, said: str, environment: Path
+) -> None:
     (environment / "example.py").write_text(code)
     ended = run(["example.py"], environment, UNDERSTUDY_CONFIG=str(environment / "rehearsal.toml"))
     assert ended.returncode == 0, ended.stderr
+    assert said, f"{name}: example {number} has no output"
     assert ended.stdout == said
+
+
+def test_there_are_examples_to_run() -> None:
+    assert len(EXAMPLES) > 6
+
+
+@pytest.mark.slow
+def test_the_scripted_fleet_of_the_rehearsal_page_answers_as_it_says(environment: Path) -> None:
+    text = page("rehearsal.md")
+    for block in blocks(text, "toml"):
+        kind, _, name = block.partition("\n")[0].removeprefix("# ").partition(": ")
+        assert kind in ("config", "script")
+        (environment / name).write_text(block)
+    command = re.search(r"^\$ understudy (ask --config config.toml .*)$", text, re.MULTILINE)
+    assert command is not None
+    arguments = shlex.split(command[1])
+    ended = run(["-m", "understudy", *arguments, "--json"], environment)
+    told: dict[str, Any] = json.loads(ended.stdout)
+    assert f"\n{told['text']}\n" in text
+    said = re.findall(r"^(\S+) \(default\) +worker +(\w+)", text, re.MULTILINE)
+    assert [(a["candidate"], a["outcome"]) for a in told["attempts"]] == said
+    again = json.loads(run(["-m", "understudy", *arguments, "--json"], environment).stdout)
+    assert [s["domain"] for s in again["skipped"]] == ["groq/default/llama-3.1-8b-instant"]
+
+
+def test_every_fault_is_in_the_rehearsal_page() -> None:
+    section = page("rehearsal.md").split("## Faults\n")[1].split("\n## ")[0]
+    rows = {
+        tuple(re.findall(r"`(\w+)`", c[1])): c[2] for c in (r.split("|") for r in section.splitlines()) if len(c) == 4
+    }
+    told = {kind: what.strip() for kinds, what in rows.items() for kind in kinds}
+    assert set(told) == set(FAULTS)
+    assert all(what.removesuffix(" (claude only)") == FAULTS[kind] for kind, what in told.items())
+
+
+def test_the_simulated_claude_says_what_the_page_says(environment: Path) -> None:
+    text = page("rehearsal.md")
+    for fault in ("", "not_logged_in"):
+        ended = run(
+            ["-m", "understudy.rehearsal.claude", "-p"], environment, "What is 2+2?", UNDERSTUDY_REHEARSAL_CLAUDE=fault
+        )
+        assert f"understudy.rehearsal.claude -p\n{ended.stdout}" in text
+
+
+def test_the_reactions_are_those_of_the_code() -> None:
+    section = page("providers.md").split("## When a call fails\n")[1]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| `")]
+    told = {row[0].strip("`"): row[2:] for row in rows}
+    assert set(told) == {str(failure) for failure in REACTIONS}
+    for failure, reaction in REACTIONS.items():
+        rest, spread, again, stop = told[str(failure)]
+        assert rest == ("no" if reaction.rest is None else f"{reaction.rest:.0f} s")
+        assert spread == {"account": "the account", "domain": "this model at this account"}[reaction.spread]
+        assert again == ("yes" if reaction.again else "no")
+        assert stop == ("yes" if reaction.stop else "no")
+
+
+def test_the_policy_table_is_that_of_the_command(environment: Path) -> None:
+    for words in (["show", "v1"], ["list"]):
+        ended = run(["-m", "understudy", "policy", *words], environment, COLUMNS="200")
+        assert ended.stdout in page("policies.md")
+
+
+def test_every_validator_is_in_the_validation_page() -> None:
+    from understudy.director.validators import validators
+
+    for name in validators():
+        assert f"| `{name}` |" in page("validation.md")
+
+
+def test_the_limits_of_the_sandbox_are_those_of_the_code() -> None:
+    from understudy.tools.sandbox import SandboxLimits
+
+    box, text = SandboxLimits(), page("validation.md").split("## The sandbox\n")[1]
+    for said in (
+        f"{box.seconds:.0f} s by the clock, {box.cpu_seconds} s of processor time",
+        f"{box.memory_mib} MiB",
+        f"{box.file_mib} MiB each, {box.disk_mib} MiB together; {box.files} open",
+        f"{box.output_chars:,} bytes",
+    ):
+        assert said in text
+
+
+def test_the_worst_cases_of_the_claude_cli_are_those_of_the_code() -> None:
+    from understudy.config.secrets import Secret
+    from understudy.director.acts import DECIDE, JUDGE, PLAN
+    from understudy.tools.claude_cli import ClaudeCLI, ClaudeRequest
+
+    english = ("The quarterly report compares three suppliers by price and delivery time. " * 20)[:600]
+    chinese = ("请把这份报告里的三个供应商按照价格和交货时间进行比较" * 40)[:600]
+    clients = (ClaudeCLI(login="subscription"), ClaudeCLI(key=Secret("none", "env:NONE")))
+    for name, instructions, cap in (("decide", DECIDE, 160), ("plan", PLAN, 300), ("judge", JUDGE, 160)):
+        worst: list[str] = []
+        for client in clients:
+            for text in (english, chinese):
+                request = ClaudeRequest(prompt=text, system=instructions, output_cap=cap)
+                worst.append(f"{client.bound(request) + client.output_bound(request):,}")
+        assert f"| {name} | {' | '.join(worst)} |" in page("budget.md")
+    with_tools = ClaudeRequest(prompt=english, allowed_tools=("Read",))
+    assert f"{clients[0].bound(with_tools):,} input tokens" in page("budget.md")
+
+
+def test_every_error_has_its_exit_code_in_the_python_page() -> None:
+    from understudy import errors
+
+    known = {n: c for n, c in vars(errors).items() if isinstance(c, type) and issubclass(c, errors.UnderstudyError)}
+    for name, kind in known.items():
+        assert name == "UnderstudyError" or f"| `{name}` | {kind.exit_code} |" in page("python.md")
+
+
+def test_every_field_of_a_task_is_in_the_python_page() -> None:
+    from dataclasses import fields
+
+    from understudy.types import Task
+
+    for field in fields(Task):
+        assert f"| `{field.name}` |" in page("python.md")
