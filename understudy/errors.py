@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 
 
 class UnderstudyError(Exception):
-    """The root. `remedy` is one sentence: what the reader can do about it."""
+    """The root. `remedy` is one sentence: what the reader can do about it.
+
+    An error that ends a task carries its provenance: reply_id (for explain), attempts, and (domain, why) of what was
+    passed over.
+    """
 
     exit_code = 3
+    reply_id: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)

@@ -87,7 +87,7 @@ def failure(error: UnderstudyError) -> dict[str, Any]:
     """The JSON object of a task without a reply."""
     from understudy.director.provenance import failure_to_dict
 
-    return failure_to_dict(error, getattr(error, "attempts", ()), getattr(error, "checks", ()))
+    return failure_to_dict(error)
 
 
 def _plain(kind: str, message: str, code: int, *, remedy: str = "") -> dict[str, Any]:

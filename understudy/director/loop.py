@@ -26,8 +26,8 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
         walk = await work(parts, trail, decided)
         return await _keep(parts, trail, decided, await build_reply(parts, trail, decided, walk))
     except UnderstudyError as error:
-        error.reply_id = trail.id  # type: ignore[attr-defined]
-        told = failure_to_dict(error, trail.all_attempts())
+        error.reply_id, error.attempts, error.skipped = trail.id, trail.all_attempts(), tuple(trail.skipped)
+        told = failure_to_dict(error)
         facts, decision = (decided.facts, decided.decision) if decided else (None, None)
         await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
         _log(trail, "failed", type(error).__name__)

@@ -48,16 +48,15 @@ def balance_to_dict(balance: Balance) -> dict[str, Any]:
     return {"spent": balance.spent.tokens, "reserved": balance.reserved.tokens, "limit": balance.limit_tokens}
 
 
-def failure_to_dict(
-    error: UnderstudyError, attempts: Sequence[Attempt] = (), checks: Sequence[Check] = ()
-) -> dict[str, Any]:
+def failure_to_dict(error: UnderstudyError) -> dict[str, Any]:
     """What `ask --json` prints when there is no reply."""
+    checks: Sequence[Check] = getattr(error, "checks", ())
     return {
-        "id": getattr(error, "reply_id", None),
+        "id": error.reply_id,
         "text": None,
         "error": {**error.as_dict(), "exit_code": error.exit_code},
-        "attempts": [attempt_to_dict(a) for a in attempts],
-        "skipped": [{"domain": domain, "why": why} for domain, why in getattr(error, "skipped", ())],
+        "attempts": [attempt_to_dict(a) for a in error.attempts],
+        "skipped": [{"domain": domain, "why": why} for domain, why in error.skipped],
         "validators": [check_to_dict(c) for c in checks],
     }
 

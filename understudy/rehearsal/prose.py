@@ -228,7 +228,7 @@ def summary(text: str, most: int = 3) -> str:
     if re.search(r"\bsummar|condense|tl;?dr|shorten|key points|compact", first, re.I):
         colon = re.match(r"[^:.]{0,160}:\s*(?=\S)", first)
         body = (first[colon.end() :] if colon else "") + "\n" + rest if rest.strip() or colon else body
-    sentences = [s.strip() for s in re.split(r"(?<=[.!?])\s+|\n+", body) if len(s.split()) > 2]
+    sentences = [head(s, 300) for s in re.split(r"(?<=[.!?])\s+|\n+", body) if len(s.split()) > 2]
     if len(sentences) <= most:
         return " ".join(sentences) or head(body, 300)
     counts = Counter(w for s in sentences for w in words(s))
