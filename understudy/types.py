@@ -248,6 +248,7 @@ class Attempt:
     list_usd: float = 0.0  # what it costs at list price
     seconds: float = 0.0
     started: float = 0.0  # seconds since the epoch
+    directs: bool = False  # charged to the director's budget
     simulated: bool = False
     free: bool = True
 
@@ -431,7 +432,7 @@ class Reply:
     def free_share(self) -> float:
         """The share of all tokens that ran on free inference: neither paid for nor the director's. 0 to 1."""
         total = self.total_tokens
-        free = sum(a.input_tokens + a.output_tokens for a in self.attempts if a.free and a.role is not Role.DIRECTOR)
+        free = sum(a.input_tokens + a.output_tokens for a in self.attempts if a.free and not a.directs)
         return free / total if total else 1.0
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
 
 from understudy.config import settings as shape
 from understudy.errors import ConfigError
@@ -55,8 +57,10 @@ def parse(table: Mapping[str, Any], where: str) -> shape.Settings:
             f"{where}: " + "; ".join(_explain(e) for e in error.errors(include_input=False, include_url=False)),
             remedy="understudy init prints a commented example.",
         ) from None
-    except Exception as error:  # noqa: BLE001  pydantic-settings wraps broken environment values in its own errors
-        raise ConfigError(f"{where}: {type(error).__name__}.", remedy="Check the UNDERSTUDY_ variables.") from None
+    except SettingsError as error:  # a variable that should hold JSON; its message names the field, never the value
+        field = re.search(r'field "([^"]+)"', str(error))
+        name = f"UNDERSTUDY_{field.group(1).upper()}" if field else "an UNDERSTUDY_ variable"
+        raise ConfigError(f"{name} cannot be read.", remedy="Lists and tables are written as JSON there.") from None
 
 
 def _explain(error: Any) -> str:

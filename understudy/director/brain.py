@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from understudy.director.budget import director_left
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import BudgetRefused, CallFailed, ConfigError, PrivacyRefused
 from understudy.fleet.dispatch import attempt
-from understudy.types import Call, Candidate, Role, Sensitivity
+from understudy.types import Call, Candidate, Role, Sensitivity, Worker
 
 BUDGET_GONE = "The director's budget cannot pay for another act: the policy decided alone."
+SHORTER_DIGESTS = (300, 150)  # characters, tried in turn when the rest of the budget is small
 TIMEOUT = 45.0  # seconds for one act; a frontier model needs 5 to 20 for so short an answer
 
 
@@ -20,7 +22,19 @@ async def ask_director(parts: Parts, trail: Trail, call: Call) -> str | None:
     candidate = parts.find(parts.settings.director.candidate)
     if candidate is None:
         return None
-    return await ask(parts, trail, candidate, call, directs=True)
+    _, left = await director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
+    return await ask(parts, trail, candidate, _fitted(call, parts.worker(candidate), left), directs=True)
+
+
+def _fitted(call: Call, worker: Worker, left: int) -> Call:
+    """The call with as much of its digest as the budget can pay for; the shortest one when nothing fits."""
+    from understudy.classifiers.digest import digest
+
+    for limit in (len(call.prompt), *SHORTER_DIGESTS):
+        call = replace(call, prompt=digest(call.prompt, limit)) if limit < len(call.prompt) else call
+        if worker.bound(call) + call.output_cap <= left:
+            break
+    return call
 
 
 async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, directs: bool) -> str | None:
@@ -53,11 +67,12 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
         failure = str(error.failure) if isinstance(error, CallFailed) else "transport"
         message = error.message if isinstance(error, CallFailed) else f"no answer in {call.timeout:.0f} s"
         at = (now, parts.clock.now())
-        trail.attempts.append(attempt(candidate, call, failure, f"{failure}: {message}", at=at))
+        trail.attempts.append(attempt(candidate, call, failure, f"{failure}: {message}", at=at, directs=directs))
         if isinstance(error, CallFailed):
             await parts.dispatcher.remember(candidate, error)
         return None
-    trail.attempts.append(attempt(candidate, call, "ok", None, at=(now, parts.clock.now()), answer=answer))
+    at = (now, parts.clock.now())
+    trail.attempts.append(attempt(candidate, call, "ok", None, at=at, answer=answer, directs=directs))
     return answer.text
 
 

@@ -9,7 +9,7 @@ from understudy.director.plan import go_planned
 from understudy.director.provenance import failure_to_dict, record_of, reply_to_dict
 from understudy.director.trail import Trail
 from understudy.director.way import decide, work
-from understudy.errors import UnderstudyError
+from understudy.errors import NoCandidate, UnderstudyError
 from understudy.telemetry.log import log
 from understudy.types import Reply, Task
 
@@ -27,6 +27,8 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
         return await _keep(parts, trail, decided, await build_reply(parts, trail, decided, walk))
     except UnderstudyError as error:
         error.reply_id, error.attempts, error.skipped = trail.id, trail.all_attempts(), tuple(trail.skipped)
+        if isinstance(error, NoCandidate) and parts.notes:
+            error.remedy = " ".join([error.remedy, *parts.notes[:3]])  # who is not there, and why
         told = failure_to_dict(error)
         facts, decision = (decided.facts, decided.decision) if decided else (None, None)
         await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))

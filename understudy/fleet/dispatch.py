@@ -251,6 +251,7 @@ def attempt(
     at: tuple[float, float],
     answer: Answer | None = None,
     usage: Usage | None = None,
+    directs: bool = False,
 ) -> Attempt:
     """The record of one call made from at[0] to at[1]: what it used, what it cost, what it costs at list price."""
     usage = answer.usage if answer else usage or Usage()
@@ -270,6 +271,7 @@ def attempt(
         list_usd=listed,
         seconds=round(at[1] - at[0], 4),
         started=at[0],
+        directs=directs,
         simulated=candidate.simulated,
         free=candidate.free,
     )

@@ -225,10 +225,11 @@ class Database:
 
 
 def _make_folder(path: Path) -> None:
-    """The folder, and the one above it where it is missing, for this user alone."""
+    """The folder, and those above it where they are missing, for this user alone."""
     try:
-        for folder in (path.parent.parent, path.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing = [folder for folder in path.parents if not folder.exists()]
+        for folder in reversed(missing):  # one by one: parents=True would give those above the usual mode
+            folder.mkdir(mode=0o700, exist_ok=True)
         path.parent.chmod(0o700)
     except OSError as error:
         raise faults.unwritable(path, error.strerror or "the system refuses") from None

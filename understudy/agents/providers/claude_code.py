@@ -107,7 +107,7 @@ class ClaudeWorker:
             usage=result.usage,
             finish="length" if result.stop in _LENGTH else "stop",
             model=result.model,
-            cost_usd=0.0 if self.candidate.free else result.cost_usd,
+            cost_usd=result.cost_usd,  # at list price, as the CLI states it; a subscription pays none of it
         )
 
     def bound(self, call: Call) -> int:
