@@ -15,6 +15,8 @@ BODY = json.dumps(
         "object": "chat.completion",
         "created": 1_800_000_000,
         "model": "llama-3.1-8b-instant",
+        "system_fingerprint": "fp_0",
+        "service_tier": "on_demand",
         "choices": [
             {
                 "index": 0,
