@@ -48,7 +48,8 @@ _TOOLS = ('"name"', '"parameters"', '"arguments"', "available tools", "functions
 _CALLS = ("(", "_", "==", "!=", "=>", "->", "::", ";\n")
 _LISTED = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s", re.MULTILINE)
 _SPEC = re.compile(r"^(?:Example|Input|Output|Constraints|Explanation)\b", re.MULTILINE)
-_ENDS = re.compile(r"[.!?。？！](?:\s|$)")
+_ENDS = frozenset(".!?。？！")
+_OPENERS = frozenset('.?!:"“”')
 _SPACES = re.compile(r"\n\s*\n")
 
 _LEXICON: dict[str, frozenset[str]] = {
@@ -115,6 +116,11 @@ _LEXICON: dict[str, frozenset[str]] = {
     }.items()
 }
 _NAMES = tuple(_LEXICON)
+# The lexicons by word: one look-up for a word of the text instead of one for each lexicon.
+_PLACES: dict[str, tuple[int, ...]] = {
+    word: tuple(place for place, words in enumerate(_LEXICON.values()) if word in words)
+    for word in frozenset[str]().union(*_LEXICON.values())
+}
 _EXTRA = (
     *(
         "bias",
@@ -179,58 +185,110 @@ def window(text: str) -> str:
 def extract(text: str) -> tuple[list[float], list[int]]:
     """(one number for each of DENSE, the buckets of the hashed words and pairs that occur)."""
     view = window(text)
-    raw = _TOKEN.findall(view)
+    pieces = view.split()
+    raw: list[str] = []
+    for piece in pieces:
+        # A token never crosses white space, and most pieces are words.
+        if piece.isalpha():
+            raw.append(piece)
+        else:
+            raw += _TOKEN.findall(piece)
     words = [t.lower() for t in raw]
-    return _dense(text, view, raw, words), _hashed(raw, words)
+    capitals = [i for i, t in enumerate(raw) if t[0].isupper()]
+    digits = [i for i, t in enumerate(raw) if t[0].isdigit()]
+    sentences = len([p for p in pieces if p[-1] in _ENDS])
+    dense = _dense(text, view, raw, words, capitals=capitals, digits=digits, sentences=sentences)
+    return dense, _hashed(raw, words, capitals, digits)
 
 
-def _hashed(raw: list[str], words: list[str]) -> list[int]:
+def is_fresh(text: str) -> bool:
+    """Whether a word of the text asks for the present: today, latest, price, or a year from 2021 on."""
+    words = {t.lower() for t in _TOKEN.findall(window(text))}
+    return bool(words & _LEXICON["fresh"]) or any(len(w) == 4 and "2021" <= w < "2040" for w in words)
+
+
+def _hashed(raw: list[str], words: list[str], capitals: list[int], digits: list[int]) -> list[int]:
     """Buckets of single words, pairs, and the words an instruction begins and ends with.
 
     Names and numbers count as kinds, not as themselves: which name it is belongs to the source, not to the intent.
     """
-    shaped: list[str] = []
-    opening = True
-    for token, word in zip(raw, words, strict=True):
-        if word[0].isdigit():
-            shaped.append("<year>" if len(word) == 4 and word[:2] in ("19", "20") else f"<{min(len(word), 4)}>")
-        elif not opening and token[0].isupper() and len(token) > 1:
-            shaped.append("<Name>" if not token.isupper() else "<NAME>")
-        else:
-            shaped.append(word)
-        opening = word in '.?!:"“”\n'
-    terms = set(shaped)
-    terms.update([f"{a} {b}" for a, b in pairwise(shaped)])
-    terms.update([f"^{a}" for a in shaped[:6]])
-    terms.update([f"{a}$" for a in shaped[-6:]])
+    shaped = words.copy()
+    for place in capitals:
+        if place and len(raw[place]) > 1 and words[place - 1] not in _OPENERS:
+            shaped[place] = "<NAME>" if raw[place].isupper() else "<Name>"
+    for place in digits:
+        word = words[place]
+        shaped[place] = "<year>" if len(word) == 4 and word[:2] in ("19", "20") else f"<{min(len(word), 4)}>"
+    coded = {word: word.encode("utf-8", "surrogatepass") for word in shaped}
+    # A checksum goes on where another ended, so a pair costs no text of its own.
+    begun = {word: crc32(code + b" ") for word, code in coded.items()}
+    sums = {crc32(code) for code in coded.values()}
+    sums.update([crc32(coded[b], begun[a]) for a, b in set(pairwise(shaped))])
+    sums.update([crc32(b"^" + coded[a]) for a in shaped[:6]])
+    sums.update([crc32(coded[a] + b"$") for a in shaped[-6:]])
     if len(shaped) > 1:
-        terms.add(f"^^{shaped[0]} {shaped[1]}")
-    if not view_is_spaced(shaped):
-        terms.update([w[i : i + 2] for w in shaped if not w.isascii() for i in range(len(w) - 1)])
-    return [crc32(term.encode("utf-8", "surrogatepass")) & (BUCKETS - 1) for term in terms]
+        sums.add(crc32(b"^^" + coded[shaped[0]] + b" " + coded[shaped[1]]))
+    foreign = [w for w in coded if not w.isascii()]
+    if foreign and not is_spaced(foreign):
+        parts = {w[i : i + 2] for w in foreign for i in range(len(w) - 1)}
+        sums.update([crc32(part.encode("utf-8", "surrogatepass")) for part in parts])
+    return [found & (BUCKETS - 1) for found in sums]
 
 
-def view_is_spaced(words: list[str]) -> bool:
+def is_spaced(words: list[str]) -> bool:
     """Whether the script puts spaces between words; where it does not, pairs of characters stand for words."""
-    return all(len(w) <= 24 for w in words) and not any("\u3040" <= w[0] <= "\u9fff" for w in words)
+    return all(len(w) <= 24 and not "\u3040" <= w[0] <= "\u9fff" for w in words)
 
 
-def _dense(text: str, view: str, raw: list[str], words: list[str]) -> list[float]:
+def _shares(words: set[str], full: int) -> list[float]:
+    """For each lexicon, how many of its words are here: 1.0 from `full` on."""
+    counts = [0] * len(_NAMES)
+    for word in words:
+        for place in _PLACES.get(word, ()):
+            counts[place] += 1
+    return [min(count / full, 1.0) for count in counts]
+
+
+def _at_lines(pattern: re.Pattern[str], view: str, begins: list[int]) -> int:
+    """Matches of a pattern that begins with ^, which re would try at every character."""
+    found = done = 0
+    for begin in begins:
+        if begin >= done and (match := pattern.match(view, begin)):
+            found, done = found + 1, match.end()
+    return found
+
+
+def _line_begins(view: str) -> list[int]:
+    begins = [0]
+    place = view.find("\n")
+    while place >= 0:
+        begins.append(place + 1)
+        place = view.find("\n", place + 1)
+    return begins
+
+
+def _dense(
+    text: str,
+    view: str,
+    raw: list[str],
+    words: list[str],
+    *,
+    capitals: list[int],
+    digits: list[int],
+    sentences: int,
+) -> list[float]:
     count = max(len(words), 1)
     distinct, first, last = set(words), set(words[:10]), set(words[-14:])
-    values = [min(len(lexicon & distinct) / 3, 1.0) for lexicon in _LEXICON.values()]
-    values += [min(len(lexicon & first) / 2, 1.0) for lexicon in _LEXICON.values()]
-    values += [min(len(lexicon & last) / 2, 1.0) if count > 30 else 0.0 for lexicon in _LEXICON.values()]
+    values = _shares(distinct, 3) + _shares(first, 2)
+    values += _shares(last, 2) if count > 30 else [0.0] * len(_NAMES)
     lower = view.lower()
-    lines = view.count("\n") + 1
-    numbers = sum(w[0].isdigit() for w in words)
-    years = [int(w) for w in words if len(w) == 4 and w[0] in "12" and w.isdigit() and w.isascii()]
-    inner = [
-        raw[i] for i in range(1, len(raw)) if raw[i][0].isupper() and len(raw[i]) > 1 and raw[i - 1] not in '.?!:"“\n'
-    ]
-    caps = len(inner)
-    doubled = sum(raw[i][0].isupper() and raw[i + 1][0].isupper() for i in range(1, len(raw) - 1))
-    turns, code = len(_TURN.findall(view)), len(_CODE_LINE.findall(view))
+    begins = _line_begins(view)
+    lines, numbers = len(begins), len(digits)
+    years = [int(w) for w in (words[i] for i in digits) if len(w) == 4 and w[0] in "12" and w.isdigit() and w.isascii()]
+    caps = len([i for i in capitals if i and len(raw[i]) > 1 and raw[i - 1] not in '.?!:"“\n'])
+    upper = set(capitals)
+    doubled = len([i for i in capitals if i and i + 1 in upper])
+    turns, code = _at_lines(_TURN, view, begins), _at_lines(_CODE_LINE, view, begins)
     starts = words[0] if words else ""
     ends = view.rstrip()[-1:]
     asks = starts in _LEXICON["question"]
@@ -252,12 +310,12 @@ def _dense(text: str, view: str, raw: list[str], words: list[str]) -> list[float
         min(code / 6, 1.0),
         1.0 if "```" in view else 0.0,
         1.0 if any(t in view for t in _TRACES) else 0.0,
-        min(len(_DIFF.findall(view)) / 6, 1.0),
+        min(_at_lines(_DIFF, view, begins) / 6, 1.0),
         min(turns / 6, 1.0),
-        min(len(_STAMP.findall(view)) / 2, 1.0),
+        min(len(_STAMP.findall(view)) / 2, 1.0) if numbers else 0.0,
         min(sum(lower.count(t) for t in _TOOLS) / 2, 1.0),
         min(sum(view.count(c) for c in _CALLS) / 12, 1.0),
-        min(len(_LISTED.findall(view)) / 5, 1.0),
+        min(_at_lines(_LISTED, view, begins) / 5, 1.0),
         min((view.count('"') + view.count("“")) / 10, 1.0),
         min((view.count("{") + view.count("}") + view.count(";")) / 12, 1.0),
         min((view.count("\n    ") + view.count("\n\t")) / 10, 1.0),
@@ -273,11 +331,10 @@ def _dense(text: str, view: str, raw: list[str], words: list[str]) -> list[float
         1.0 if numbers >= 2 and distinct & _LEXICON["amount"] else 0.0,
         1.0 if caps == 1 and asks and first & _PAST and count < 25 and not numbers else 0.0,
     ]
-    sentences = len(_ENDS.findall(view))
     amounts = numbers - len([y for y in years if 1000 < y < 2040])
     single = lines == 1 and sentences <= 1
     question = ends != "" and ends in "?？"
-    spec = len(_SPEC.findall(view))
+    spec = _at_lines(_SPEC, view, begins)
     complaint = bool(distinct & _LEXICON["code_see"])
     fresh = bool(distinct & _LEXICON["fresh"])
     values += [

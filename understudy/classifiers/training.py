@@ -27,6 +27,11 @@ OWN = "written for the project"
 _FREE = ("MIT", "Apache-2.0", "CC BY 3.0", "CC BY 4.0")
 # Problem texts that are not the repository's to license.
 _THIRD_PARTY = ("LeetCode weekly",)
+# A plain example counts less than one with a document or a call in it: there are many, and they are all alike. Chosen,
+# with the decays of `fit`, by accuracy on sources left out; 1.0 costs one point there.
+_PLAIN = 0.4
+# Costs in calls. An abstention costs one, of a cloud classifier. A wrong intent costs a bad answer and its repetition.
+ABSTAINED, WRONG, MILD = 1.0, 3.0, 1.0
 _LETTER = {intent: place for place, intent in enumerate(INTENTS)}
 
 
@@ -39,6 +44,7 @@ class Row:
     source: str
     trainable: bool
     group: str  # what counts as one source when features are chosen
+    weight: float = 1.0  # within its intent and source
 
 
 def family(source: str) -> str:
@@ -49,7 +55,7 @@ def family(source: str) -> str:
 def own_rows(*, held_out: bool) -> list[Row]:
     """The written examples that are, or are not, kept out of training."""
     return [
-        Row(e.text, e.intent, OWN, True, f"{OWN} {e.number % 4}")
+        Row(e.text, e.intent, OWN, True, f"{OWN} {e.number % 4}", _PLAIN if e.plain else 1.0)
         for e in examples.read()
         if e.held_out == held_out and e.intent in _LETTER
     ]
@@ -135,7 +141,7 @@ def fit(
     *,
     rounds: int = 90,
     dense_decay: float = 2e-3,
-    hashed_decay: float = 4e-3,
+    hashed_decay: float = 2e-3,
     share: float = 0.75,
 ) -> Weights:
     """Multinomial logistic regression by full-batch Adam. Deterministic: no randomness, no shuffling.
@@ -178,16 +184,16 @@ def fit(
 
 
 def _balance(rows: Sequence[Row], share: float) -> Floats:
-    sizes: dict[tuple[Intent, str], int] = {}
+    sizes: dict[tuple[Intent, str], float] = {}
     for row in rows:
-        sizes[row.intent, row.source] = sizes.get((row.intent, row.source), 0) + 1
+        sizes[row.intent, row.source] = sizes.get((row.intent, row.source), 0) + row.weight
     weights: list[float] = []
     for row in rows:
         sources = [s for i, s in sizes if i == row.intent]
         public = len([s for s in sources if s != OWN])
         written = share if public else 1.0
         part = written if row.source == OWN else (1 - share if OWN in sources else 1.0) / public
-        weights.append(part / sizes[row.intent, row.source])
+        weights.append(part * row.weight / sizes[row.intent, row.source])
     found = np.array(weights, dtype=np.float32)
     return found / found.sum()
 
@@ -217,6 +223,7 @@ class Held:
     source: str
     truth: NDArray[np.int64] = field(repr=False)
     scores: Floats = field(repr=False)
+    fresh: NDArray[np.bool_] = field(repr=False)  # whether the text itself says that it needs the present
 
 
 def leave_one_source_out(rows: Sequence[Row], memo: Memo, **settings: Any) -> list[Held]:
@@ -236,7 +243,7 @@ def leave_one_source_out(rows: Sequence[Row], memo: Memo, **settings: Any) -> li
             shared = shared or fit([*own, *(r for r in rows if r.trainable)], memo, **settings)
             weights = shared
         truth = np.array([_LETTER[row.intent] for row in mine])
-        held.append(Held(source, truth, weights.scores((row.text for row in mine), memo)))
+        held.append(Held(source, truth, weights.scores((row.text for row in mine), memo), _fresh(mine)))
     return held
 
 
@@ -249,7 +256,12 @@ def written_fold(rows: Sequence[Row], memo: Memo, **settings: Any) -> Held:
     own = own_rows(held_out=False)
     mine = [row for row in own if row.group == fold]
     weights = fit([*(r for r in own if r.group != fold), *(r for r in rows if r.trainable)], memo, **settings)
-    return Held(OWN, np.array([_LETTER[r.intent] for r in mine]), weights.scores((r.text for r in mine), memo))
+    truth = np.array([_LETTER[r.intent] for r in mine])
+    return Held(OWN, truth, weights.scores((r.text for r in mine), memo), _fresh(mine))
+
+
+def _fresh(rows: Sequence[Row]) -> NDArray[np.bool_]:
+    return np.array([features.is_fresh(row.text) for row in rows])
 
 
 def chances(scores: Floats, temperature: float) -> Floats:
@@ -257,30 +269,42 @@ def chances(scores: Floats, temperature: float) -> Floats:
     return odds / odds.sum(axis=1, keepdims=True)
 
 
-def calibrate(held: Sequence[Held], *, wanted: float = 0.92) -> tuple[float, Floats]:
+def mild(truth: NDArray[np.int64], guessed: NDArray[np.int64], fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Errors between a quick question and web research where no word asks for the present.
+
+    Neither is a bad answer: the researcher knows stable facts too, and the quick agent says when it does not know.
+    What is lost is one call, as much as by abstaining. Every figure of accuracy counts these as errors all the same.
+    """
+    quick, web = _LETTER[Intent.QUICK_QA], _LETTER[Intent.WEB_RESEARCH]
+    swapped = ((truth == quick) & (guessed == web)) | ((truth == web) & (guessed == quick))
+    return swapped & ~fresh
+
+
+def calibrate(held: Sequence[Held]) -> tuple[float, Floats]:
     """(temperature, a threshold for each intent) on held-out sources; every intent of a source weighs the same.
 
-    The temperature has the least log loss. The threshold of an intent is the lowest at which the guesses of this intent
-    are right `wanted` of the time, by weight and by count: intents that are easily confused abstain more.
+    The temperature has the least log loss. The threshold of an intent is the one of least cost, in calls: ABSTAINED for
+    silence, WRONG for an error, MILD for an error that `mild` excuses. Without mild errors that means: answer where the
+    guess is right two times of three. With WRONG = 5, sources left out are answered in 61 of 100 cases (92% right)
+    instead of 83 (87%), plain chat in 40 of 60 instead of 51; 3 was taken because every agent is a general model,
+    and answers a task of another intent too, if not as well.
     """
     scores = np.concatenate([h.scores for h in held])
     truth = np.concatenate([h.truth for h in held])
+    fresh = np.concatenate([h.fresh for h in held])
     parts = 1 / _cell_sizes(held)
     grid = np.round(np.arange(0.5, 6.01, 0.1), 2)
     losses = [-(np.log(chances(scores, t)[np.arange(len(truth)), truth] + 1e-9) * parts).sum() for t in grid]
     temperature = float(grid[int(np.argmin(losses))])
     probability = chances(scores, temperature)
     guessed, best = probability.argmax(axis=1), probability.max(axis=1)
+    errors = np.where(mild(truth, guessed, fresh), MILD, WRONG) * (guessed != truth)
+    candidates = np.round(np.arange(0.4, 0.991, 0.01), 2)
     thresholds = np.full(len(INTENTS), 0.99, dtype=np.float32)
     for place in range(len(INTENTS)):
         mine = guessed == place
-        right = truth[mine] == place
-        for threshold in np.round(np.arange(0.4, 0.991, 0.01), 2):
-            kept = best[mine] >= threshold
-            weight = parts[mine][kept]
-            if kept.any() and (weight * right[kept]).sum() >= wanted * weight.sum() and right[kept].mean() >= wanted:
-                thresholds[place] = threshold
-                break
+        costs = [(parts * np.where(best >= c, errors, ABSTAINED))[mine].sum() for c in candidates]
+        thresholds[place] = candidates[int(np.argmin(np.round(costs, 6)))]
     return temperature, thresholds
 
 

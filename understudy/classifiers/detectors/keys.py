@@ -157,10 +157,10 @@ def find_keys(scan: Scan) -> Iterator[Span]:
 
 
 def find_private_keys(scan: Scan) -> Iterator[Span]:
-    if "--" in scan.text and ("PRIVATE KEY" in scan.text or "BEGIN " in scan.text):
+    if "--" in scan.vocabulary and ("PRIVATE KEY" in scan.text or "BEGIN " in scan.text):
         for match in _PEM.finditer(scan.text):
             yield Span(match.start(), match.end(), "private_key")
-    if '"k' in scan.text or '"d' in scan.text or '": "' in scan.text:
+    if '"' in scan.vocabulary and ('"k' in scan.text or '"d' in scan.text or '": "' in scan.text):
         for match in _JWK.finditer(scan.text):
             yield Span(match.start(), match.end(), "private_key")
 

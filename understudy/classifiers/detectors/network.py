@@ -34,7 +34,7 @@ def find_addresses(scan: Scan) -> Iterator[Span]:
             continue
         if (match := _V4.match(text, start)) and not any(w in scan.before(start, 12) for w in _VERSION_WORDS):
             yield from _judge(scan, match.group(), start)
-    for token in [t for t in scan.unique if t.count(":") >= 3 or t.count("-") >= 5]:
+    for token in _coloned(scan):
         sixes = [m for m in _V6.finditer(token) if m.group().count(":") >= 3 and sum(map(str.isdigit, m.group())) >= 2]
         macs = [m for m in _MAC.finditer(token) if len(set(m.group().lower())) > 3]
         for place in scan.places(token) if sixes or macs else ():
@@ -42,6 +42,12 @@ def find_addresses(scan: Scan) -> Iterator[Span]:
                 yield from _judge(scan, match.group(), place + match.start())
             for match in macs:
                 yield Span(place + match.start(), place + match.end(), "mac")
+
+
+def _coloned(scan: Scan) -> list[str]:
+    if scan.vocabulary.count(":") < 3 and scan.vocabulary.count("-") < 5:
+        return []
+    return [t for t in scan.unique if len(t) > 4 and (t.count(":") >= 3 or t.count("-") >= 5)]
 
 
 def _judge(scan: Scan, found: str, start: int) -> Iterator[Span]:

@@ -7,6 +7,7 @@ token), and every quantifier in it is bounded, so a try costs a constant.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
@@ -15,13 +16,17 @@ from understudy.types import Span
 LONG = 14  # characters; no key format in use is shorter
 CONTEXT = 48  # characters before a number in which a word may say what it is
 STEM = 4  # letters by which a word is looked up before it is searched for
+LARGE = 8000  # characters from which shorter extracts of a text are made to search in
+REACH = 120  # characters before a number that belong to it; the longest needle and its pattern are below 100
 
 _DIGITS = re.compile(r"\d[\d \-./()\xa0\u2010-\u2015]{4,40}(?<=\d)")
-_DIGITS_ASCII = re.compile(r"[0-9][0-9 \-./()]{4,40}(?<=[0-9])")
 _NUMBER = re.compile(r"\d+")
-_NUMBER_ASCII = re.compile(r"[0-9]+")
-_LETTERS = re.compile(r"[^\W\d_]+")
-_LETTERS_ASCII = re.compile(r"[a-z]+")
+# Written so that it begins with a letter and not with a repetition, which re would try at every byte.
+_ZEROS = re.compile(rb"00*")
+_LETTERS = re.compile(r"[a-z]+")
+# Every byte as a blank, but letters as themselves; every byte as a blank, but digits as 0.
+_ONLY_LETTERS = bytes(c if chr(c).isalpha() and chr(c).islower() else 32 for c in range(128)) + b" " * 128
+_ONLY_DIGITS = bytes(48 if chr(c).isdigit() else 32 for c in range(128)) + b" " * 128
 
 
 def listed(words: str) -> tuple[str, ...]:
@@ -29,22 +34,42 @@ def listed(words: str) -> tuple[str, ...]:
     return tuple(words.split("|"))
 
 
+class Needle:
+    """A word or phrase with what must be in a text that holds it: whole words, a beginning of a word, other letters."""
+
+    __slots__ = ("beginning", "foreign", "pieces", "stem", "text", "whole")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        ascii_ends = text.isascii()
+        words = list(_LETTERS.finditer(text)) if ascii_ends and _LETTERS.match(text) else []
+        self.foreign = frozenset(c for c in text if not c.isascii())
+        self.whole = frozenset(w.group() for w in words if w.end() < len(text))
+        self.beginning = words[-1].group() if words and words[-1].end() == len(text) else ""
+        self.pieces = tuple(p for p in text.split() if not (p.isascii() and p.isalpha()) and p != text)
+        self.stem = words[0].group()[:STEM] if words else ""
+
+
 class Needles:
     """Words and phrases to look for, indexed by their first letters: most texts hold none of them."""
 
     def __init__(self, *needles: str) -> None:
-        stems: dict[str, list[str]] = {}
-        plain: list[str] = []
-        for needle in needles:
-            first = _LETTERS_ASCII.match(needle)
-            if first is None or not needle.isascii():
+        stems: dict[str, list[Needle]] = {}
+        plain: list[Needle] = []
+        for needle in map(Needle, needles):
+            if needle.stem:
+                stems.setdefault(needle.stem, []).append(needle)
+            else:
                 # Scripts without spaces have no word beginnings: these are searched for directly.
                 plain.append(needle)
-            else:
-                stems.setdefault(first.group()[:STEM], []).append(needle)
         self.stems = {stem: tuple(group) for stem, group in stems.items()}
-        self.ascii = tuple(n for n in plain if n.isascii())
-        self.foreign = tuple(n for n in plain if not n.isascii())
+        self.ascii = tuple(n for n in plain if not n.foreign)
+        self.foreign = tuple(n for n in plain if n.foreign)
+
+    @staticmethod
+    def is_foreign(first: str) -> bool:
+        """Whether a needle that begins so may stand inside of a word."""
+        return not ("a" <= first <= "z")
 
 
 class Scan:
@@ -76,27 +101,54 @@ class Scan:
     @cached_property
     def vocabulary(self) -> str:
         """A text in which every run of the text stands once, in lower case: shorter to search than the text."""
-        if len(self.text) < 8000:
+        if len(self.text) < LARGE:
             return self.low
         return "\n".join(self.unique).lower()
 
     @cached_property
-    def stems(self) -> frozenset[str]:
-        """The first letters of every word."""
-        letters = _LETTERS_ASCII if self.is_ascii else _LETTERS
-        return frozenset([w[:STEM] for w in letters.findall(self.vocabulary)])
+    def words(self) -> frozenset[str]:
+        """Every run of the letters a to z, in lower case, once; other letters part words here."""
+        letters = self.vocabulary.encode("ascii", "replace").translate(_ONLY_LETTERS)
+        return frozenset(letters.decode("ascii").split())
 
     @cached_property
-    def runs(self) -> tuple[tuple[int, int], ...]:
-        """Where digits stand, with the separators people put between them; at least six characters."""
-        pattern = _DIGITS_ASCII if self.is_ascii else _DIGITS
-        return tuple([m.span() for m in pattern.finditer(self.text)])
+    def stems(self) -> frozenset[str]:
+        """The first letters of every word."""
+        return frozenset([w[:STEM] for w in self.words])
+
+    @cached_property
+    def lexicon(self) -> str:
+        """The words again, each behind a line break: shows whether one begins so."""
+        return "\n" + "\n".join(self.words)
+
+    @cached_property
+    def foreign(self) -> frozenset[str]:
+        """The characters beyond ASCII."""
+        return frozenset() if self.is_ascii else frozenset([c for c in set(self.vocabulary) if c > "\x7f"])
 
     @cached_property
     def numbers(self) -> tuple[tuple[int, int], ...]:
         """Where one digit stands, or several together."""
-        pattern = _NUMBER_ASCII if self.is_ascii else _NUMBER
-        return tuple([m.span() for m in pattern.finditer(self.text)])
+        if any(c.isdecimal() for c in self.foreign):
+            return tuple([m.span() for m in _NUMBER.finditer(self.text)])
+        # One byte for each character, so offsets stay; a search for one letter runs at the speed of memory.
+        digits = self.text.encode("ascii", "replace").translate(_ONLY_DIGITS)
+        return tuple([m.span() for m in _ZEROS.finditer(digits)])
+
+    @cached_property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """Where digits stand, with the separators people put between them; at least six characters."""
+        found: list[tuple[int, int]] = []
+        done = 0
+        for start, end in self.numbers:
+            place = max(start, done)
+            while place < end:
+                if match := _DIGITS.match(self.text, place):
+                    found.append(match.span())
+                    place = done = match.end()
+                else:
+                    place += 1
+        return tuple(found)
 
     @cached_property
     def long_tokens(self) -> tuple[str, ...]:
@@ -117,12 +169,49 @@ class Scan:
         low, is_ascii = self.low, self.is_ascii
         for stem in needles.stems.keys() & self.stems:
             for needle in needles.stems[stem]:
-                for start in self._all(needle):
-                    if not start or not low[start - 1].isalnum():
-                        yield start, start + len(needle)
+                if self._may_hold(needle):
+                    for start in self._all(needle.text):
+                        if not start or not low[start - 1].isalnum():
+                            yield start, start + len(needle.text)
         for needle in needles.ascii if is_ascii else (*needles.ascii, *needles.foreign):
-            for start in self._all(needle):
-                yield start, start + len(needle)
+            if needle.foreign <= self.foreign and self._may_hold(needle):
+                for start in self._all(needle.text):
+                    yield start, start + len(needle.text)
+
+    def at_numbers(self, needles: Needles) -> Iterator[tuple[int, int]]:
+        """As `at`, but in a large text only those that stand at most REACH characters before a number."""
+        if len(self.text) < LARGE:
+            yield from self.at(needles)
+            return
+        fronts, places, begins = self._fronts
+        for start, end in fronts.at(needles):
+            window = bisect_right(places, start) - 1
+            begin = begins[window] + start - places[window]
+            if not begin or needles.is_foreign(fronts.low[start]) or not self.low[begin - 1].isalnum():
+                yield begin, begin + end - start
+
+    @cached_property
+    def _fronts(self) -> tuple[Scan, list[int], list[int]]:
+        """The text in front of the numbers, where each piece stands in it, and where it stood in the text."""
+        pieces: list[str] = []
+        places, begins = [0], [0]
+        begin, until, size = 0, 0, 0
+        for start, end in (*self.numbers, (len(self.text) + REACH + 1, 0)):
+            if start - REACH > until:
+                pieces.append(self.low[begin:until])
+                size += until - begin + 1
+                begin = start - REACH
+                places.append(size)
+                begins.append(begin)
+            until = end
+        return Scan("\n".join(pieces)), places, begins
+
+    def _may_hold(self, needle: Needle) -> bool:
+        return (
+            needle.whole <= self.words
+            and (not needle.beginning or "\n" + needle.beginning in self.lexicon)
+            and all(piece in self.vocabulary for piece in needle.pieces)
+        )
 
     def anywhere(self, *needles: str) -> Iterator[tuple[int, int]]:
         """(start, end) of each needle, inside of words too; needles hold no white space."""

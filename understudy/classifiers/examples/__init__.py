@@ -1,6 +1,7 @@
 """The project's own written examples: one per line, \\n for a line break, {{name}} for a text of bodies.txt.
 
-The same text stands under several intents: what is asked of it decides, not what it is.
+Files named plain_* hold short everyday prompts. The same text stands under several intents: what is asked of it
+decides, not what it is.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Example:
     intent: Intent
     held_out: bool
     number: int
+    plain: bool = False
 
 
 def bodies() -> dict[str, str]:
@@ -40,10 +42,11 @@ def read() -> Iterator[Example]:
     """All examples, in the order of the files. Raises KeyError for an unknown {{name}}."""
     texts = bodies()
     for intent in Intent:
-        path = _FOLDER / f"{intent.value}.txt"
-        if not path.exists():
-            continue
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        for number, line in enumerate(lines):
-            text = _SLOT.sub(lambda m: texts[m[1]], line.replace("\\n", "\n"))
-            yield Example(text, intent, number % HELD_OUT == HELD_OUT - 1, number)
+        for name in (f"{intent.value}.txt", f"plain_{intent.value}.txt"):
+            path = _FOLDER / name
+            if not path.exists():
+                continue
+            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            for number, line in enumerate(lines):
+                text = _SLOT.sub(lambda m: texts[m[1]], line.replace("\\n", "\n"))
+                yield Example(text, intent, number % HELD_OUT == HELD_OUT - 1, number, name.startswith("plain_"))
