@@ -51,7 +51,9 @@ FLEET = (
 )
 ATTEMPT = Attempt("groq/llama-3.1-8b-instant", "groq", "a", "llama-3.1-8b-instant", Role.WORKER, "ok", None, 40, 2)
 FAILED = replace(ATTEMPT, outcome="overload", error="overload: try later", input_tokens=0, output_tokens=0)
-DIRECTED = replace(ATTEMPT, candidate="claude_code/opus", role=Role.DIRECTOR, input_tokens=100, output_tokens=20)
+DIRECTED = replace(
+    ATTEMPT, candidate="claude_code/opus", role=Role.DIRECTOR, directs=True, input_tokens=100, output_tokens=20
+)
 FAILURES: dict[str, Exception] = {
     "usage": UsageError("That is no task.", remedy="Write another."),
     "config": ConfigError("The configuration is wrong.", remedy="Mend it."),

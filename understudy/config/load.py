@@ -39,8 +39,10 @@ def load(chosen: str | Path | None = None) -> tuple[shape.Settings, Path | None]
         if chosen or os.environ.get("UNDERSTUDY_CONFIG"):
             raise ConfigError(f"There is no configuration at {path}.", remedy="understudy init writes one.")
         return parse({}, "the environment"), None
+    if not path.is_file():  # a pipe would be waited for without end
+        raise ConfigError(f"{path} is not a file.", remedy="Name a TOML file.")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {_masked(str(error))}.", remedy="Mend that line.") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from understudy.errors import PrivacyRefused
 from understudy.types import Amount, Candidate, Hold, Ledger, Sensitivity, Usage
 
+MOST_TOKENS = 100_000_000  # in or out of one call: ten times the largest context there is
 LEASE = 900.0  # seconds a reservation may live: longer than any call; what is left after it is charged in full
 
 
@@ -36,7 +37,7 @@ class SendGuard:
     async def after(self, hold: Hold | None, usage: Usage | None) -> None:
         if hold is None:
             return
-        if usage is None or not usage.measured:
+        if usage is None or not usage.measured or not _possible(usage):
             await self.ledger.settle(hold, hold.amount)
         else:
             await self.ledger.settle(hold, self.amount(usage.input_tokens, usage.output_tokens))
@@ -47,6 +48,11 @@ class SendGuard:
 
     def amount(self, input_tokens: int, output_tokens: int) -> Amount:
         return Amount(input_tokens + output_tokens, paid_price(self.candidate, input_tokens, output_tokens))
+
+
+def _possible(usage: Usage) -> bool:
+    """Whether a server can mean it: a count that is negative or beyond any context is no measurement."""
+    return 0 <= usage.input_tokens <= MOST_TOKENS and 0 <= usage.output_tokens <= MOST_TOKENS
 
 
 def list_price(candidate: Candidate, input_tokens: int, output_tokens: int) -> int:

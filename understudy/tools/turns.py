@@ -59,7 +59,8 @@ async def _draw(folder: Path, sleep: Callable[[float], Awaitable[None]]) -> tupl
 
 
 def _prepare(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for level in (folder.parent, folder):  # parents=True would give the upper one the usual mode
+        level.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _sweep(folder: Path) -> None:
