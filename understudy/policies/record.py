@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from understudy.types import Candidate, Decision, Facts, Intent, Link, Quality, Sensitivity
+from understudy.types import Candidate, Decision, Facts, Intent, Limits, Link, Quality, Sensitivity, Window
 
 
 def facts_to_dict(facts: Facts, fleet: Any = None) -> dict[str, Any]:
@@ -39,6 +39,9 @@ def facts_from_dict(record: Mapping[str, Any]) -> Facts:
     for recorded in values.get("fleet", ()):
         candidate: dict[str, Any] = {k: v for k, v in recorded.items() if k in names}
         candidate["capabilities"] = frozenset(candidate.get("capabilities", ()))
+        if limits := candidate.get("limits"):
+            windows = tuple(Window(**window) for window in limits["windows"])
+            candidate["limits"] = Limits(**{**limits, "windows": windows})
         fleet.append(Candidate(**candidate))
     values["fleet"] = tuple(fleet)
     values["resting"] = tuple(values.get("resting", ()))
