@@ -40,8 +40,7 @@ def facts_from_dict(record: Mapping[str, Any]) -> Facts:
         candidate: dict[str, Any] = {k: v for k, v in recorded.items() if k in names}
         candidate["capabilities"] = frozenset(candidate.get("capabilities", ()))
         if limits := candidate.get("limits"):
-            windows = tuple(Window(**window) for window in limits["windows"])
-            candidate["limits"] = Limits(**{**limits, "windows": windows})
+            candidate["limits"] = _limits(limits)
         fleet.append(Candidate(**candidate))
     values["fleet"] = tuple(fleet)
     values["resting"] = tuple(values.get("resting", ()))
@@ -59,3 +58,9 @@ def decision_from_dict(record: Mapping[str, Any]) -> Decision:
     values["chain"] = tuple(Link(**link) for link in values["chain"])
     values["checks"] = tuple(values["checks"])
     return Decision(**values)
+
+
+def _limits(record: Mapping[str, Any]) -> Limits:
+    values = dict(record)
+    values["windows"] = tuple(Window(**window) for window in record["windows"])
+    return Limits(**values)
