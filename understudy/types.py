@@ -192,6 +192,18 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a candidate stands at the moment of deciding; one of which nothing is known has none. Seconds, shares."""
+
+    domain: str
+    wait: float = 0.0  # until it can run; 0: now
+    left: float = 1.0  # share of its tightest window, 0 to 1
+    breaker: str = "closed"  # closed, open, half-open
+    latency: float = 0.0  # of a whole answer; 0: not known
+    first_token: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that a policy may know. Same facts, same policy version: same decision, for ever."""
 
@@ -211,6 +223,7 @@ class Facts:
     rotation: int = 0  # how many tasks this session has had: round-robin among equals
     fleet: tuple[Candidate, ...] = ()
     resting: tuple[str, ...] = ()  # domains that cannot run now
+    standings: tuple[Standing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +247,7 @@ class Decision:
     judge: str = "none"  # none | cheap | director: the highest judge that may be asked
     plan: bool = False
     why: str = ""
+    hedge: bool = False  # ask the next candidate too when one takes longer than nearly always
 
 
 @dataclass(frozen=True, slots=True)

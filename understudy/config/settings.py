@@ -62,6 +62,8 @@ class Provider(_Strict):
     local: bool | None = None  # openai_compatible: at an allow-listed address that is not loopback
     free: bool | None = None  # None: the kind's own rule
     timeout: float = Field(default=60.0, gt=0)  # seconds, one call
+    first_token: float | None = Field(default=None, gt=0)  # seconds to the first piece; set: answers are streamed
+    stall: float = Field(default=30.0, gt=0)  # seconds between two pieces of a stream
     # claude_code
     command: tuple[str, ...] = ("claude",)
     login: Literal["auto", "subscription", "key"] = "auto"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from understudy.fleet.page import Came, Close, Granted, Page, Reserve, Wait
 from understudy.store.pages import Pages
-from understudy.types import Candidate, Failure, Reading, Usage
+from understudy.types import Candidate, Failure, Reading, Standing, Usage
 
 LEASE = 60.0  # seconds beyond a call's own limit before what has not come back is counted in full
 
@@ -64,6 +64,18 @@ class State:
         """The share of the tightest window that is left, 0 to 1."""
         return min((level.left / level.limit for level in self.levels), default=1.0)
 
+    def seen(self) -> Standing | None:
+        """What a policy sees of it, rounded: a decision is recorded with it. None: nothing is known."""
+        standing = Standing(
+            self.domain,
+            round(min(self.wait, 1e9), 1),
+            round(self.left, 2),
+            self.breaker,
+            round(self.latency, 2),
+            round(self.first_token, 2),
+        )
+        return None if standing == Standing(self.domain) else standing
+
 
 @dataclass(slots=True)
 class Tab:
@@ -90,10 +102,13 @@ class Book:
         pages, now = await self.pages.look()
         return pages.get(candidate.quota, Page()).wait(_entry("", candidate, cost, 0.0), now)
 
-    async def reserve(self, candidate: Candidate, cost: Cost, *, seconds: float) -> Tab | Wait:
-        """Room for one request that takes `seconds` at the most."""
+    async def reserve(
+        self, candidate: Candidate, cost: Cost, *, seconds: float, batch: bool = False, waited: float = 0.0
+    ) -> Tab | Wait:
+        """Room for one request that takes `seconds` at the most. A batch that has not waited long lets others first."""
         name = secrets.token_hex(8)
-        outcome = await self.pages.turn(candidate.quota, _entry(name, candidate, cost, seconds + LEASE))
+        entry = _entry(name, candidate, cost, seconds + LEASE, batch=batch, waited=waited)
+        outcome = await self.pages.turn(candidate.quota, entry)
         if isinstance(outcome, Wait):
             return outcome
         assert isinstance(outcome, Granted)  # noqa: S101 - a reservation has no third outcome
@@ -150,8 +165,7 @@ class Book:
     async def states(self, fleet: Sequence[Candidate]) -> Mapping[str, State]:
         """How every candidate stands, by its domain: what policies see."""
         pages, now = await self.pages.look()
-        blank = Page()
-        return {c.domain: _state(c, pages.get(c.quota, blank), now) for c in fleet}
+        return {c.domain: _state(c, pages[c.quota], now) if c.quota in pages else State(c.domain) for c in fleet}
 
 
 def came_to(candidate: Candidate, usage: Usage | None) -> Came:
@@ -162,7 +176,9 @@ def came_to(candidate: Candidate, usage: Usage | None) -> Came:
     return max(0, usage.input_tokens - free), max(0, usage.output_tokens)
 
 
-def _entry(hold: str, candidate: Candidate, cost: Cost, until: float) -> Reserve:
+def _entry(
+    hold: str, candidate: Candidate, cost: Cost, until: float, *, batch: bool = False, waited: float = 0.0
+) -> Reserve:
     return Reserve(
         hold=hold,
         model=candidate.model,
@@ -171,6 +187,8 @@ def _entry(hold: str, candidate: Candidate, cost: Cost, until: float) -> Reserve
         cap=0 if candidate.limits.charged == "input" else cost.cap,
         until=until,
         windows=candidate.limits.windows,
+        batch=batch,
+        waited=waited,
     )
 
 

@@ -25,8 +25,9 @@ class PageForm:
         return Page()
 
     def apply(self, page: Page, entry: Reserve | Close, now: float) -> tuple[Any, bool]:
+        asked = page.asked
         outcome = page.apply(entry, now)
-        return outcome, not isinstance(outcome, Wait)
+        return outcome, not isinstance(outcome, Wait) or page.asked != asked
 
     def pack(self, page: Page) -> bytes:
         return VERSION + _encode(page)

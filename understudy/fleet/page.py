@@ -20,6 +20,8 @@ SOON = 0.05  # seconds until one looks again, where nobody can say when: somebod
 FOREIGN = 8.0  # a stated limit this many times off belongs to a window the catalogue does not know
 RATIO = 1.3  # tokens the server counts for each one we estimate, before it has said
 MINUTE, DAY = 60.0, 86_400.0
+COURTESY = 2.0  # seconds for which a batch leaves the room to a task at a terminal that was just refused
+NO_LONGER = 30.0  # seconds a batch waits so; then it takes what it can get
 
 Amounts = Mapping[Counted, float]
 Came = tuple[int, int] | Literal["nothing", "all"]  # (input, output) tokens; all: unknown, so what was reserved
@@ -36,6 +38,8 @@ class Reserve:
     cap: int
     until: float  # seconds from now; whatever has not come back by then is counted in full
     windows: tuple[Window, ...] = ()
+    batch: bool = False
+    waited: float = 0.0  # seconds so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class Page:
     answers: int = 0  # since the page was begun: a fresh page lets one request feel its way
     ratio: float = RATIO
     begun: float = 0.0
+    asked: float = 0.0  # when a task at a terminal last found no room, of whichever process
     seen: float = 0.0
 
     def apply(self, entry: Reserve | Close, now: float) -> Granted | Wait | None:
@@ -130,8 +135,15 @@ class Page:
         return None
 
     def _reserve(self, entry: Reserve, now: float) -> Granted | Wait:
-        if (wait := self.wait(entry, now)) is not None:
+        wait = self.wait(entry, now)
+        if wait is None and entry.batch and now < self.asked + COURTESY and entry.waited < NO_LONGER:
+            wait = Wait(SOON, "a task at a terminal goes first", "courtesy")
+        if wait is not None:
+            if not entry.batch and wait.kind in ("quota", "fresh") and now > self.asked + COURTESY / 2:
+                self.asked = now
             return wait
+        if not entry.batch:
+            self.asked = 0.0
         amounts = self._amounts(entry)
         for gauge in self.gauges:
             gauge.hold(amounts[gauge.counts])

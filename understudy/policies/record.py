@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from understudy.types import Candidate, Decision, Facts, Intent, Limits, Link, Quality, Sensitivity, Window
+from understudy.types import Candidate, Decision, Facts, Intent, Limits, Link, Quality, Sensitivity, Standing, Window
 
 
 def facts_to_dict(facts: Facts, fleet: Any = None) -> dict[str, Any]:
     """Plain data. `fleet` stands in for the candidates: a hash under which they are kept elsewhere."""
     record = {f.name: getattr(facts, f.name) for f in fields(Facts)}
+    record["standings"] = [asdict(standing) for standing in facts.standings]
     record["fleet"] = fleet_to_list(facts.fleet) if fleet is None else fleet
     return record
 
@@ -44,6 +45,7 @@ def facts_from_dict(record: Mapping[str, Any]) -> Facts:
         fleet.append(Candidate(**candidate))
     values["fleet"] = tuple(fleet)
     values["resting"] = tuple(values.get("resting", ()))
+    values["standings"] = tuple(Standing(**standing) for standing in values.get("standings", ()))
     return Facts(**values)
 
 

@@ -102,10 +102,10 @@ class SqlitePages(Generic[P]):
 
     async def look(self) -> tuple[Mapping[str, P], float]:
         def work(db: sqlite3.Connection) -> dict[str, P]:
-            keys = db.execute("SELECT key FROM pages").fetchall()
-            found = {key: self._open(db, key) for (key,) in keys}
-            self._read.update(found)
-            return {key: page for key, (_, page) in found.items()}
+            for key, version in db.execute("SELECT key, version FROM pages").fetchall():
+                if self._read.get(key, (0, None))[0] != version:
+                    self._read[key] = self._open(db, key)
+            return {key: page for key, (_, page) in self._read.items()}
 
         return self._database.glance(work), self._clock.now()
 
