@@ -139,7 +139,9 @@ def usage_of(response: ModelResponse) -> Usage | None:
     said: RequestUsage = response.usage
     if said.unmeasured_requests or said.input_tokens <= 0:
         return None
-    return Usage(said.input_tokens, said.output_tokens)
+    return Usage(
+        said.input_tokens, said.output_tokens, cached_tokens=max(0, min(said.cache_read_tokens, said.input_tokens))
+    )
 
 
 async def _swallow(task: asyncio.Future[T]) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from understudy.config.quota import QuotaTable
+
 Kind = Literal["groq", "gemini", "anthropic", "openai", "openai_compatible", "claude_code", "llama_cpp", "rehearsal"]
 CLOUD_KINDS = frozenset({"groq", "gemini", "anthropic", "openai", "claude_code"})
 PAID_KINDS = frozenset({"anthropic", "openai"})  # off unless the user turns them on
@@ -28,14 +30,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Account(_Strict):
+class Account(QuotaTable):
     """One account at a provider. All its keys share its limits."""
 
     name: str = Field(default="default", pattern=r"^[^/\s]+$")
     keys: tuple[KeySource, ...] = ()
 
 
-class Model(_Strict):
+class Model(QuotaTable):
     """One model. Fields left out come from the catalogue, or from the server."""
 
     id: str = Field(min_length=1)
@@ -51,7 +53,7 @@ class Model(_Strict):
     free: bool | None = None
 
 
-class Provider(_Strict):
+class Provider(QuotaTable):
     """One provider; the table's name is the user's, `kind` says which adapter."""
 
     kind: Kind
