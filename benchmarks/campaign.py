@@ -168,10 +168,12 @@ def main() -> None:
     with Server("groq", script(args.shape, args.window)) as server:
         figures["understudy"] = understudys(args, server)
     if args.peers:
-        from campaign_litellm import compare
+        from budget import litellm_python
 
+        os.environ["BENCHMARK_WINDOW"] = str(args.window)
+        python = litellm_python(args.peers.resolve())
         with Server("groq", script(args.shape, args.window)) as server:
-            figures["litellm"] = run(args, compare(args.peers, server.base_url), server)
+            figures["litellm"] = run(args, [str(python), str(HERE / "campaign_litellm.py"), server.base_url], server)
     print(json.dumps(figures, indent=None if args.json else 2))
 
 

@@ -13,7 +13,7 @@ Limit = int | Literal[False] | None  # False: there is no such limit; None: noth
 class LimitTable(BaseModel):
     """Requests and tokens per minute, hour and day; `false` takes one away that the catalogue has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     rpm: Limit = None
     rph: Limit = None
@@ -39,7 +39,7 @@ class LimitTable(BaseModel):
 class WindowTable(BaseModel):
     """One window of any length."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     counts: Literal["requests", "tokens", "input", "output"] = "requests"
     limit: int = Field(gt=0)
@@ -56,7 +56,7 @@ class WindowTable(BaseModel):
 class QuotaTable(BaseModel):
     """What a provider, a model and an account may say of their limits. The account's word goes first."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     limits: LimitTable | None = None  # single ones, over what is known otherwise
     windows: tuple[WindowTable, ...] | None = None  # in place of all that is known otherwise
