@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5.0
 POOL = 200  # connections; more concurrent calls than this wait
 _LOGGERS = ("openai", "groq", "anthropic", "google_genai", "google.genai", "httpx", "httpcore", "httpx2", "httpcore2")
+LARGEST = 64_000_000  # bytes of a reply; no model writes as much
+LARGEST_PACKED = 512_000  # bytes of a compressed one: they may become a thousand times as many
 _observed: ContextVar[MutableMapping[str, str] | None] = ContextVar("observed_headers", default=None)
 
 
@@ -108,6 +110,9 @@ def _at_home(base_url: str, local_hosts: tuple[str, ...]) -> bool:
 
 
 async def _note(response: Any) -> None:
+    packed = response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+    bounded = _bounded(next(k for k in type(response.stream).__mro__ if k.__name__ == "AsyncByteStream"))
+    response.stream = bounded(response.stream, LARGEST_PACKED if packed else LARGEST)
     seen = _observed.get()
     if seen is None:
         return
@@ -117,3 +122,28 @@ async def _note(response: Any) -> None:
     if fresh:
         seen.clear()
         seen.update(fresh)
+
+
+class TooLarge(Exception):
+    """A reply without end."""
+
+
+@cache
+def _bounded(stream: type[Any]) -> type[Any]:
+    """A stream of an HTTP library (two of them are in use) that ends with TooLarge beyond its limit."""
+
+    class Bounded(stream):
+        def __init__(self, inner: Any, most: int) -> None:
+            self._inner, self._left = inner, most
+
+        async def __aiter__(self) -> AsyncGenerator[bytes]:
+            async for piece in self._inner:
+                self._left -= len(piece)
+                if self._left < 0:
+                    raise TooLarge
+                yield piece
+
+        async def aclose(self) -> None:
+            await self._inner.aclose()
+
+    return Bounded
