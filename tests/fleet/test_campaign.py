@@ -46,7 +46,15 @@ def test_without_headers_a_wrong_catalogue_costs_one_refusal_a_domain(shape: str
     seed=st.integers(0, 1000),
 )
 def test_whatever_the_server_it_is_never_overrun(
-    shape: str, headers: str, phase: float, seconds: float, latency: float, at_once: int, used: int, seed: int
+    *,
+    shape: str,
+    headers: str,
+    phase: float,
+    seconds: float,
+    latency: float,
+    at_once: int,
+    used: int,
+    seed: int,
 ) -> None:
     campaign = Campaign(
         shape=shape,  # type: ignore[arg-type]
