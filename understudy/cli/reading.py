@@ -86,11 +86,22 @@ def _read_stdin() -> str:
         from understudy.cli.terminal import hint
 
         hint("Write the task; Ctrl-D on a line of its own ends it.")
-    data = sys.stdin.buffer.read(LARGEST + 1)
-    text = _decoded(data, "standard input")
+    text = _decoded(_drained(sys.stdin.fileno()), "standard input")
     if not text.strip():
         raise UsageError("Standard input is empty.", remedy="Pipe the task into it, or give it as text.")
     return text
+
+
+def _drained(descriptor: int) -> bytes:
+    """Raw reads: the interpreter cannot end while a thread holds the lock of sys.stdin."""
+    data = bytearray()
+    try:
+        while len(data) <= LARGEST and (piece := os.read(descriptor, 65_536)):
+            data += piece
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise UsageError(f"Standard input cannot be read ({why}).", remedy="Give the task as text.") from None
+    return bytes(data)
 
 
 def _decoded(data: bytes, name: str) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from understudy.errors import ConfigError
+
+
+LARGEST = 10_000  # characters: longer than any key
 
 
 class Secret:
@@ -34,12 +38,11 @@ def read_key(source: str) -> Secret:
         value = os.environ.get(name, "")
         remedy = f"Set it: export {name}=..."
     elif scheme == "file":
-        path = Path(name).expanduser()
-        remedy = f"Write the key into {path} and make it readable by you alone."
+        remedy = f"Write the key into {name} and make it readable by you alone."
         try:
-            value = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"The key file {path} cannot be read ({type(error).__name__}).", remedy=remedy) from None
+            value = _read(Path(name).expanduser()).strip()
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~name, and nobody is called so
+            raise ConfigError(f"The key file {name} cannot be read ({type(error).__name__}).", remedy=remedy) from None
     elif scheme == "keyring":
         remedy = f"Store it: keyring set understudy {name}"
         try:
@@ -56,3 +59,14 @@ def read_key(source: str) -> Secret:
     if not value.isascii() or not value.isprintable():
         raise ConfigError(f"The key at {source} holds characters no key has.", remedy="Copy it again.")
     return Secret(value, source)
+
+
+def _read(path: Path) -> str:
+    """The text of a plain file: a pipe would be waited for, and a device may have no end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("not a plain file")
+    with path.open(encoding="utf-8") as file:
+        text = file.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise OSError("too large for a key")
+    return text
