@@ -51,7 +51,7 @@ def test_pipes_and_devices_are_no_configuration(tmp_path: Path) -> None:
             load(path)
 
 
-@pytest.mark.parametrize("path", ["~nobody-at-all/x.toml", "/tmp/" + "a" * 5_000], ids=["nobody", "long"])  # noqa: S108
+@pytest.mark.parametrize("path", ["~nobody-at-all/x.toml", "/tmp/" + "a" * 5_000], ids=["nobody", "long"])
 def test_a_path_that_is_none(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError):
         load(path)

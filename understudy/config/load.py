@@ -17,7 +17,6 @@ from pydantic_settings import SettingsError
 from understudy.config import settings as shape
 from understudy.errors import ConfigError
 
-
 LARGEST = 1_000_000  # bytes of a configuration
 PREFIX = "UNDERSTUDY_"
 _OWN_VARIABLES = ("home", "config")  # read here, not fields of the settings

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from understudy.errors import ConfigError
 
-
 LARGEST = 10_000  # characters: longer than any key
 
 
