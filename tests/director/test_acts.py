@@ -15,7 +15,7 @@ HOSTILE = [
     f'{{"intent": "coding", "confidence": {HUGE}, "verdict": {HUGE}, "reason": {HUGE}, "steps": {HUGE}}}',
     '{"intent": "coding", "confidence": NaN, "verdict": [], "steps": [null]}',
     '{"intent": ["coding"], "confidence": "0.9x", "steps": {"a": 1}}',
-    '{"intent": "private", "confidence": 1, "steps": [{"id": "a", "task": "x", "needs": ["a"]}, {"id": "b", "task": "y"}]}',
+    '{"intent": "private", "steps": [{"id": "a", "task": "x", "needs": ["a"]}, {"id": "b", "task": "y"}]}',
 ]
 
 

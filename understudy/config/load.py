@@ -32,7 +32,7 @@ def home() -> Path:
 
 
 def config_path(chosen: str | Path | None = None) -> Path:
-    """The file that counts: the argument, else $UNDERSTUDY_CONFIG, else config.toml below home(). Raises ConfigError."""
+    """The file that counts: the argument, $UNDERSTUDY_CONFIG, or config.toml below home(). Raises ConfigError."""
     named = chosen or os.environ.get("UNDERSTUDY_CONFIG")
     return _expanded(named, "Name a TOML file.") if named else home() / "config.toml"
 

@@ -154,7 +154,10 @@ class Events:
 
 
 def _usage(last: dict[str, Any]) -> tuple[dict[str, Usage], Usage | None]:
-    """By model and in all; None where nothing was counted, or nothing that can be. `usage` leaves things out, `modelUsage` does not."""
+    """By model and in all; None where nothing was counted, or nothing that can be.
+
+    `usage` leaves things out, `modelUsage` does not.
+    """
     models: dict[str, Usage] = {}
     for name, said in _table(last.get("modelUsage")).items():
         row = _table(said)
