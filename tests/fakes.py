@@ -1,4 +1,4 @@
-"""Small stand-ins for one seam each: time, rests, the ledger, a worker."""
+"""Small stand-ins for one seam each: time, the ledger, a worker."""
 
 from __future__ import annotations
 
@@ -19,17 +19,6 @@ class FakeClock:
     async def sleep(self, seconds: float) -> None:
         self.time += seconds
         await asyncio.sleep(0)
-
-
-class MemoryRests:
-    def __init__(self) -> None:
-        self.until: dict[str, tuple[float, str]] = {}
-
-    async def rest(self, domain: str, until: float, failure: str) -> None:
-        self.until[domain] = max(self.until.get(domain, (0.0, "")), (until, failure))
-
-    async def resting(self, now: float) -> dict[str, tuple[float, str]]:
-        return {d: v for d, v in self.until.items() if v[0] > now}
 
 
 class FreeLedger:

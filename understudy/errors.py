@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from understudy.types import Attempt, Check, Failure, Usage
+    from understudy.types import Attempt, Check, Failure, Reading, Usage
 
 
 class UnderstudyError(Exception):
@@ -116,6 +116,7 @@ class CallFailed(UnderstudyError):
 
     `charged` is False only when it is certain that the provider counted nothing (refused before processing).
     `usage`: what the provider says it counted, where a failed call still tells (a refusal, an empty answer).
+    `readings`: what it said of its windows.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class CallFailed(UnderstudyError):
         status: int | None = None,
         charged: bool = True,
         usage: Usage | None = None,
+        readings: tuple[Reading, ...] = (),
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.failure = failure
@@ -135,6 +137,7 @@ class CallFailed(UnderstudyError):
         self.status = status
         self.charged = charged
         self.usage = usage
+        self.readings = readings
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "failure": str(self.failure), "retry_after": self.retry_after}

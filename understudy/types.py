@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 class Sensitivity(StrEnum):
@@ -88,6 +88,13 @@ class Attachment:
     text: str = field(repr=False)
 
 
+class Priority(StrEnum):
+    """Whose turn it is in front of a scarce domain: somebody who waits at a terminal goes before a campaign."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What the caller wants. Every field but the text is a wish; None leaves the choice to understudy."""
@@ -105,6 +112,47 @@ class Task:
     deadline: float | None = None  # seconds for the whole task
     history: tuple[Turn, ...] = field(default=(), repr=False)
     plan: bool | None = None  # None: plan when the policy says so; False: this task is one step
+    priority: Priority | str = Priority.INTERACTIVE
+    patience: float | None = None  # seconds worth waiting for quota; None: the settings' own, for a batch the deadline
+
+
+Counted = Literal["requests", "tokens", "input", "output"]  # tokens: input and output together
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A limit as a provider counts it: so much in any `seconds`, or in each day of a time zone."""
+
+    name: str  # RPM, RPH, RPD, TPM, TPH, TPD, or the user's own
+    counts: Counted
+    limit: int
+    seconds: float
+    zone: str = ""  # a time zone whose midnight begins the window anew; empty: rolling
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All windows of a quota domain, and how a request is counted in them. No windows: it never runs out.
+
+    charged: "cap" takes input + max_tokens when asked and what was used afterwards (Groq, Cerebras); "used" takes
+    what was used (reserved with the cap all the same); "input" counts no output (Gemini).
+    """
+
+    windows: tuple[Window, ...] = ()
+    charged: Literal["cap", "used", "input"] = "used"
+    shared: Literal["model", "account"] = "model"  # who shares them: one model of an account, or all of its models
+    cached_free: bool = False  # cached input is not counted
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a server said of one of its windows; None: it did not say. reset: seconds until more (or all) is left."""
+
+    counts: Counted
+    limit: int | None = None
+    left: int | None = None
+    reset: float | None = None
+    seconds: float | None = None  # the window's length, where the dialect tells minute from day
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +174,7 @@ class Candidate:
     speed: int = 50
     input_price: int = 0  # list price, micro-dollars per million tokens
     output_price: int = 0
+    limits: Limits = Limits()
 
     @property
     def name(self) -> str:
@@ -133,8 +182,25 @@ class Candidate:
 
     @property
     def domain(self) -> str:
-        """The quota domain: what shares limits."""
+        """The one name no other candidate has."""
         return f"{self.provider}/{self.account}/{self.model}"
+
+    @property
+    def quota(self) -> str:
+        """The quota domain: what shares limits. Keys of one account add nothing to it."""
+        return self.domain if self.limits.shared == "model" else f"{self.provider}/{self.account}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a candidate stands at the moment of deciding; one of which nothing is known has none. Seconds, shares."""
+
+    domain: str
+    wait: float = 0.0  # until it can run; 0: now
+    left: float = 1.0  # share of its tightest window, 0 to 1
+    breaker: str = "closed"  # closed, open, half-open
+    latency: float = 0.0  # of a whole answer; 0: not known
+    first_token: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +223,7 @@ class Facts:
     rotation: int = 0  # how many tasks this session has had: round-robin among equals
     fleet: tuple[Candidate, ...] = ()
     resting: tuple[str, ...] = ()  # domains that cannot run now
+    standings: tuple[Standing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +247,7 @@ class Decision:
     judge: str = "none"  # none | cheap | director: the highest judge that may be asked
     plan: bool = False
     why: str = ""
+    hedge: bool = False  # ask the next candidate too when one takes longer than nearly always
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +257,7 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     measured: bool = True
+    cached_tokens: int = 0  # of the input
 
     @property
     def total(self) -> int:
@@ -199,6 +268,7 @@ class Usage:
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
             self.measured and other.measured,
+            self.cached_tokens + other.cached_tokens,
         )
 
 
@@ -229,6 +299,7 @@ class Answer:
     cost_usd: float | None = None  # when the provider itself states it
     logprob: float | None = None  # mean token log-probability, where the candidate has it
     sources: tuple[str, ...] = ()
+    readings: tuple[Reading, ...] = ()  # of the last request's reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,16 +266,22 @@ def test_a_rest_is_shown_with_its_reason(terminal, home: Path) -> None:
     import asyncio
 
     from understudy.clock import WallClock
+    from understudy.fleet.book import Book, Cost, Tab
+    from understudy.fleet.form import PageForm
+    from understudy.store.pages import SqlitePages
     from understudy.store.store import Store
-    from understudy.types import Failure
+    from understudy.types import Candidate, Failure
 
     async def rest() -> None:
         async with await Store.open(home, WallClock()) as store:
-            await store.rests.rest("groq/a/llama-3.1-8b-instant", time.time() + 600, Failure.DAY_QUOTA)
+            book = Book(SqlitePages(store.database, PageForm(), WallClock()))
+            tab = await book.reserve(Candidate("groq", "groq", "a", "llama-3.1-8b-instant"), Cost(1, 1), seconds=9)
+            assert isinstance(tab, Tab)
+            await book.close(tab, Failure.DAY_QUOTA, retry_after=600)
 
     asyncio.run(rest())
     repl = terminal()
-    repl.ask("/fleet", "rests (9|10) min more: day_quota")
+    repl.ask("/fleet", r"resting \(day_quota\), (9|10) min more")
 
 
 def test_a_broken_configuration_ends_it_with_its_exit_code(terminal, home: Path) -> None:

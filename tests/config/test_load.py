@@ -76,7 +76,7 @@ def test_a_home_of_nobody_is_told_without_a_traceback(
     ("name", "meant"),
     [
         ("UNDERSTUDY_POLCY", "UNDERSTUDY_POLICY"),
-        ("UNDERSTUDY_DIRECTR__TOKENS_PER_DAY", "UNDERSTUDY_DIRECTOR__TOKENS_PER_DAY"),
+        ("UNDERSTUDY_DIRECTR__TOKENS_PER_DAY", "UNDERSTUDY_DIRECTOR"),
         ("UNDERSTUDY_HOMEE", "UNDERSTUDY_HOME"),
     ],
 )

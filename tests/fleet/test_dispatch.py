@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fakes import FakeClock, FakeWorker, FreeLedger, MemoryRests
+from tests.fakes import FakeClock, FakeWorker, FreeLedger
 from understudy.errors import BudgetRefused, CallFailed
-from understudy.fleet.dispatch import Dispatcher, Errand, Walk
+from understudy.fleet.book import Book, Cost, Tab
+from understudy.fleet.dispatch import Dispatcher
+from understudy.fleet.errand import Errand, Walk
+from understudy.fleet.form import PageForm
 from understudy.fleet.guards import SendGuard
+from understudy.store.pages import MemoryPages
 from understudy.types import Answer, Call, Candidate, Check, Failure, Role, Sensitivity
 
 A = Candidate("groq", "groq", "a", "small", context=8000, tokens_per_minute=6000)
@@ -25,12 +29,12 @@ async def accept_all(answer: Answer, candidate: Candidate) -> tuple[Check, ...]:
 class Stage:
     def __init__(self, **scripts: object) -> None:
         self.clock = FakeClock()
-        self.rests = MemoryRests()
+        self.book = Book(MemoryPages(PageForm(), self.clock))
         self.ledger = FreeLedger()
         chain = [c for c in (A, A2, B, L) if c.model in scripts]
         self.workers = {c.domain: FakeWorker(c, _script(scripts[c.model]), self.clock, 0.5) for c in chain}
         self.chain = tuple(chain)
-        self.dispatcher = Dispatcher(lambda c: self.workers[c.domain], self.rests, self.clock)
+        self.dispatcher = Dispatcher(lambda c: self.workers[c.domain], self.book, self.clock)
 
     async def walk(self, *, private: bool = False, **more: object) -> Walk:
         sensitivity = Sensitivity.PRIVATE if private else Sensitivity.PUBLIC
@@ -45,6 +49,15 @@ class Stage:
             **more,
         }
         return await self.dispatcher.walk(Errand(**values))  # type: ignore[arg-type]
+
+    async def refuse(self, candidate: Candidate, failure: Failure, seconds: float) -> None:
+        """The provider refuses a request and names a time."""
+        tab = await self.book.reserve(candidate, Cost(10, 10), seconds=10)
+        assert isinstance(tab, Tab)
+        await self.book.close(tab, failure, retry_after=seconds)
+
+    async def rests(self, candidate: Candidate) -> float:
+        return (await self.book.states([candidate]))[candidate.domain].wait
 
     def sent(self, model: str) -> int:
         return sum(len(w.calls) for d, w in self.workers.items() if d.endswith("/" + model))
@@ -95,26 +108,31 @@ async def test_one_reaction_per_class(failure: Failure, expected: list[str]) -> 
 async def test_a_quota_failure_rests_and_the_longer_rest_wins() -> None:
     stage = Stage(small=failed(Failure.MINUTE_QUOTA, retry_after=40), flash="f")
     await stage.walk()
-    assert stage.rests.until[A.domain][0] == pytest.approx(stage.clock.now() - 0.5 + 40, abs=1)
+    assert await stage.rests(A) == pytest.approx(40, abs=1)
     walk = await stage.walk()
     assert stage.sent("small") == 1
     assert walk.skipped[0][0] == A.domain
     assert "minute_quota" in walk.skipped[0][1]
-    await stage.dispatcher.remember(A, failed(Failure.MINUTE_QUOTA, retry_after=1))
-    assert stage.rests.until[A.domain][0] > stage.clock.now() + 30
+    stage = Stage(small=failed(Failure.MINUTE_QUOTA, retry_after=1))
+    first, second = [await stage.book.reserve(A, Cost(10, 10), seconds=10) for _ in range(2)]
+    assert isinstance(first, Tab)
+    assert isinstance(second, Tab)
+    await stage.book.close(first, Failure.MINUTE_QUOTA, retry_after=40)
+    await stage.book.close(second, Failure.MINUTE_QUOTA, retry_after=1)
+    assert await stage.rests(A) == pytest.approx(40, abs=1)
 
 
 async def test_a_short_rest_is_waited_for() -> None:
     stage = Stage(small="hi", flash="f")
-    await stage.rests.rest(A.domain, stage.clock.now() + 2, "minute_quota")
+    await stage.refuse(A, Failure.MINUTE_QUOTA, 2)
     walk = await stage.walk(patience=3.0)
     assert outcomes(walk) == ["small:ok"]
 
 
 async def test_when_all_rest_the_walk_says_for_how_long() -> None:
     stage = Stage(small="hi", flash="f")
-    await stage.rests.rest(A.domain, stage.clock.now() + 50, "minute_quota")
-    await stage.rests.rest(B.domain, stage.clock.now() + 90, "day_quota")
+    await stage.refuse(A, Failure.MINUTE_QUOTA, 50)
+    await stage.refuse(B, Failure.DAY_QUOTA, 90)
     walk = await stage.walk()
     assert walk.answer is None
     assert min(walk.waits) == 50

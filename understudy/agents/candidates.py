@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from understudy.agents.catalogue import Entry, entry, list_price
+from understudy.agents.limits import overridden, tokens_per_minute
 from understudy.config.locality import is_local
+from understudy.config.quota import LimitTable, QuotaTable
 from understudy.config.secrets import Secret, read_key
 from understudy.config.settings import PAID_KINDS, Account, Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError
-from understudy.types import Candidate, Failure
+from understudy.types import Candidate, Failure, Limits
 
 PLAIN_CONTEXT = 8192  # tokens, where nobody knows better: what small servers are started with
 PLAIN_OUTPUT = 4096
@@ -73,6 +75,7 @@ def _candidate(name: str, provider: Provider, settings: Settings, account: Accou
     local = is_local(provider, model.id, settings.local_hosts)
     prices = _prices(provider.kind, model, known, local)
     context = _first(model.context, known and known.context, PLAIN_CONTEXT)
+    limits = limits_of(known, provider, model, account)
     capabilities = model.capabilities if model.capabilities is not None else (known.capabilities if known else ())
     return Candidate(
         provider=name,
@@ -83,13 +86,22 @@ def _candidate(name: str, provider: Provider, settings: Settings, account: Accou
         free=_free(provider, model, known, local),
         context=context,
         output_cap=min(_first(model.output_cap, known and known.output_cap, PLAIN_OUTPUT), context),
-        tokens_per_minute=model.tokens_per_minute or (known.tokens_per_minute if known else None),
+        tokens_per_minute=tokens_per_minute(limits),
         capabilities=frozenset(capabilities),
         quality=_first(model.quality, known and known.quality, 50),
         speed=_first(model.speed, known and known.speed, 50),
         input_price=round(prices[0] * 1_000_000),
         output_price=round(prices[1] * 1_000_000),
+        limits=limits,
     )
+
+
+def limits_of(known: Entry | None, provider: Provider, model: Model, account: Account) -> Limits:
+    """The catalogue's, under the provider's, the model's and the account's word."""
+    limits = overridden(known.limits if known else Limits(), provider, model)
+    if model.tokens_per_minute is not None:
+        limits = overridden(limits, QuotaTable(limits=LimitTable(tpm=model.tokens_per_minute)))
+    return overridden(limits, account)
 
 
 def _wire_name(kind: str, id_: str, known: Entry | None) -> str:

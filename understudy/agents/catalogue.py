@@ -11,6 +11,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from understudy.agents.limits import limits_from, tokens_per_minute
+from understudy.types import Limits
+
 KINDS = ("groq", "gemini", "anthropic", "openai", "openai_compatible")
 
 
@@ -32,6 +35,7 @@ class Entry:
     free: bool
     sources: tuple[str, ...]
     dated: str  # year-month
+    limits: Limits  # of the free plan
 
 
 def entries(kind: str) -> tuple[Entry, ...]:
@@ -71,17 +75,25 @@ def _looked_up(provider: str, model: str) -> tuple[float, float] | None:
 def _read(kind: str) -> tuple[Entry, ...]:
     table = tomllib.loads((files("understudy.agents") / "catalogue" / f"{kind}.toml").read_text(encoding="utf-8"))
     sources = tuple(f"{name}: {text}" for name, text in table["sources"].items())
-    return tuple(_entry(kind, row, sources, table["dated"]) for row in table["models"])
+    rules = table.get("rules", {})
+    return tuple(_entry(kind, row, sources, table["dated"], rules) for row in table["models"])
 
 
-def _entry(kind: str, row: dict[str, Any], sources: tuple[str, ...], dated: str) -> Entry:
+def _entry(kind: str, row: dict[str, Any], sources: tuple[str, ...], dated: str, rules: dict[str, Any]) -> Entry:
+    rules = {**rules, **row.get("rules", {})}
+    limits = Limits(
+        windows=limits_from(row.get("limits", {}), day=rules.get("day", "rolling")),
+        charged=rules.get("charged", "used"),
+        shared=rules.get("shared", "model"),
+        cached_free=rules.get("cached_free", False),
+    )
     return Entry(
         kind=kind,
         model=row["id"],
         aliases=tuple(alias.lower() for alias in row.get("aliases", ())),
         context=row["context"],
         output_cap=row["output_cap"],
-        tokens_per_minute=row.get("tokens_per_minute"),
+        tokens_per_minute=tokens_per_minute(limits),
         capabilities=frozenset(row["capabilities"]),
         quality=row["quality"],
         speed=row["speed"],
@@ -90,4 +102,5 @@ def _entry(kind: str, row: dict[str, Any], sources: tuple[str, ...], dated: str)
         free=row["free"],
         sources=(*sources, *((f"note: {row['note']}",) if "note" in row else ())),
         dated=row.get("dated", dated),
+        limits=limits,
     )

@@ -145,7 +145,9 @@ def usage_of(response: ModelResponse) -> Usage | None:
         return None
     if not 0 <= said.output_tokens <= MOST_TOKENS or (not said.output_tokens and response.parts):
         return None
-    return Usage(said.input_tokens, said.output_tokens)
+    return Usage(
+        said.input_tokens, said.output_tokens, cached_tokens=max(0, min(said.cache_read_tokens, said.input_tokens))
+    )
 
 
 async def _swallow(task: asyncio.Future[T]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from understudy.agents import failures
 from understudy.agents.conversation import bound_of_call, instructions_of, messages_of
-from understudy.agents.wire import Wire
+from understudy.agents.readings import readings
+from understudy.agents.wire import Wire, observing
 from understudy.errors import CallFailed, UnderstudyError
 from understudy.types import Answer, Call, Candidate, Guard, Role, Sensitivity, Usage
 
@@ -77,9 +79,12 @@ class ModelWorker:
         )
         limit = asyncio.timeout(call.timeout)
         failure: CallFailed
+        said: Mapping[str, str] = {}
         try:
-            async with limit:
-                return await self._answer(model, call, tools, progress)
+            with observing() as said:
+                async with limit:
+                    answer = await self._answer(model, call, tools, progress)
+                return replace(answer, readings=readings(said, time.time())) if said else answer
         except CallFailed as error:
             failure = error
         except UnderstudyError:
@@ -91,6 +96,8 @@ class ModelWorker:
                 failure = failures.failed(error, self.candidate)
         if failure.usage is None and model.used.total:
             failure.usage = model.used
+        if not failure.readings and said:
+            failure.readings = readings(said, time.time())
         raise failure  # outside the except block: the cause would carry the provider's body along
 
     def bound(self, call: Call) -> int:

@@ -67,7 +67,7 @@ def read_text_file(path: str) -> str:
             raise UsageError(f"{path} is a folder.", remedy="Name the files in it one by one.")
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise UsageError(f"{path} is no file.", remedy="Give a file or a pipe.")
-        with file.open("rb") as opened:
+        with file.open("rb") as opened:  # a pipe is waited for: in a thread, which a signal leaves behind
             data = opened.read(LARGEST + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"There is no file {path}.", remedy="Check its name.") from None

@@ -122,15 +122,13 @@ async def _budget(repl: Repl, _argument: str) -> None:
 
 async def _fleet(repl: Repl, _argument: str) -> None:
     parts = (await repl.director()).parts
-    now = parts.clock.now()
-    resting = await parts.store.rests.resting(now)
+    states = await parts.book.states(parts.fleet)
     rows: list[tuple[str, ...]] = []
     for c in parts.fleet:
         where = "simulated" if c.simulated else "here" if c.local else "cloud"
         state = "ready"
-        if c.domain in resting:
-            until, failure = resting[c.domain]
-            state = f"rests {duration(max(0.0, until - now))} more: {failure}"
+        if (known := states[c.domain]).wait > 0:
+            state = f"{known.why}, {duration(known.wait)} more"
         rows.append((c.name, c.account, where, "free" if c.free else "paid", state))
     say(table(("model", "account", "where", "price", "state"), rows) if rows else "There is nobody.")
     for note in parts.notes:

@@ -15,11 +15,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
 from understudy.config import settings as shape
+from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
 
 LARGEST = 1_000_000  # bytes of a configuration
-PREFIX = "UNDERSTUDY_"
-_OWN_VARIABLES = ("home", "config")  # read here, not fields of the settings
 
 
 def home() -> Path:
@@ -67,13 +66,10 @@ def _read(path: Path) -> str | None:
     if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
         raise ConfigError(f"{path} is not a file.", remedy="Name a TOML file.")
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise ConfigError(f"{path} is larger than {LARGEST // 1_000_000} MB.", remedy="Name a TOML file.")
-        return data.decode("utf-8-sig")
+        return read_plain(path, LARGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({type(error).__name__}).", remedy="Check the file.") from None
+        why = error.args[0] if isinstance(error, OSError) and error.errno is None else type(error).__name__
+        raise ConfigError(f"{path} cannot be read ({why}).", remedy="Check the file.") from None
 
 
 def _expanded(path: str | Path, remedy: str) -> Path:
@@ -89,7 +85,7 @@ def _head(path: Path) -> str:
 
 def parse(table: Mapping[str, Any], where: str) -> shape.Settings:
     """Settings from a table. Raises ConfigError naming the key, the nearest known one, and the remedy."""
-    _refuse_misspelt(os.environ)
+    _check_variables()
     try:
         return shape.Settings(**table)
     except ValidationError as error:
@@ -102,21 +98,18 @@ def parse(table: Mapping[str, Any], where: str) -> shape.Settings:
         name = f"UNDERSTUDY_{field.group(1).upper()}" if field else "an UNDERSTUDY_ variable"
         raise ConfigError(f"{name} cannot be read.", remedy="Lists and tables are written as JSON there.") from None
     except RecursionError:
-        raise ConfigError(f"{where}, or an {PREFIX} variable, is nested too deeply.", remedy="Mend it.") from None
+        raise ConfigError(f"{where}, or an UNDERSTUDY_ variable, is nested too deeply.", remedy="Mend it.") from None
 
 
-def _refuse_misspelt(environ: Mapping[str, str]) -> None:
-    """A variable that sets nothing, but nearly has the name of one that does: a limit would silently not be set."""
-    known = [*_OWN_VARIABLES, *shape.Settings.model_fields]
-    for name in environ:
-        if not name.upper().startswith(PREFIX):
+def _check_variables() -> None:
+    """A variable that is nearly one of ours is a slip, and would be passed over in silence. Raises ConfigError."""
+    known = {f"UNDERSTUDY_{name}".upper() for name in (*shape.Settings.model_fields, "home", "config")}
+    for variable in os.environ:
+        name = variable.upper().partition("__")[0]
+        if not name.startswith("UNDERSTUDY_") or name in known:
             continue
-        head, *rest = name[len(PREFIX) :].lower().split("__")
-        if head in known:
-            continue
-        if near := difflib.get_close_matches(head, known, n=1, cutoff=0.75):
-            meant = "__".join([near[0], *rest]).upper()
-            raise ConfigError(f"{name} sets nothing.", remedy=f"Did you mean {PREFIX}{meant}?")
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+            raise ConfigError(f"The variable {variable} is not known, did you mean {near[0]}?", remedy="Rename it.")
 
 
 def _explain(error: Any) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
+from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
 
-LARGEST = 10_000  # characters: longer than any key
+LARGEST = 64 * 1024  # bytes of a key file
 
 
 class Secret:
@@ -39,9 +39,10 @@ def read_key(source: str) -> Secret:
     elif scheme == "file":
         remedy = f"Write the key into {name} and make it readable by you alone."
         try:
-            value = _read(Path(name).expanduser()).strip()
+            value = read_plain(Path(name).expanduser(), LARGEST).decode("utf-8").strip()
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~name, and nobody is called so
-            raise ConfigError(f"The key file {name} cannot be read ({type(error).__name__}).", remedy=remedy) from None
+            why = error.args[0] if isinstance(error, OSError) and error.errno is None else type(error).__name__
+            raise ConfigError(f"The key file {name} cannot be read ({why}).", remedy=remedy) from None
     elif scheme == "keyring":
         remedy = f"Store it: keyring set understudy {name}"
         try:
@@ -58,14 +59,3 @@ def read_key(source: str) -> Secret:
     if not value.isascii() or not value.isprintable():
         raise ConfigError(f"The key at {source} holds characters no key has.", remedy="Copy it again.")
     return Secret(value, source)
-
-
-def _read(path: Path) -> str:
-    """The text of a plain file: a pipe would be waited for, and a device may have no end."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("not a plain file")
-    with path.open(encoding="utf-8") as file:
-        text = file.read(LARGEST + 1)
-    if len(text) > LARGEST:
-        raise OSError("too large for a key")
-    return text

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from understudy.config.quota import QuotaTable
+
 Kind = Literal["groq", "gemini", "anthropic", "openai", "openai_compatible", "claude_code", "llama_cpp", "rehearsal"]
 CLOUD_KINDS = frozenset({"groq", "gemini", "anthropic", "openai", "claude_code"})
 PAID_KINDS = frozenset({"anthropic", "openai"})  # off unless the user turns them on
@@ -54,14 +56,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
-class Account(_Strict):
+class Account(QuotaTable):
     """One account at a provider. All its keys share its limits."""
 
     name: str = Field(default="default", pattern=r"^[^/\s]+$")
     keys: tuple[KeySource, ...] = ()
 
 
-class Model(_Strict):
+class Model(QuotaTable):
     """One model. Fields left out come from the catalogue, or from the server."""
 
     id: str = Field(min_length=1)
@@ -77,7 +79,7 @@ class Model(_Strict):
     free: bool | None = None
 
 
-class Provider(_Strict):
+class Provider(QuotaTable):
     """One provider; the table's name is the user's, `kind` says which adapter."""
 
     kind: Kind
@@ -88,6 +90,8 @@ class Provider(_Strict):
     local: bool | None = None  # openai_compatible: at an allow-listed address that is not loopback
     free: bool | None = None  # None: the kind's own rule
     timeout: float = Field(default=60.0, gt=0)  # seconds, one call
+    first_token: float | None = Field(default=None, gt=0)  # seconds to the first piece; set: answers are streamed
+    stall: float = Field(default=30.0, gt=0)  # seconds between two pieces of a stream
     # claude_code
     command: tuple[str, ...] = Field(default=("claude",), min_length=1)
     login: Literal["auto", "subscription", "key"] = "auto"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 from understudy.director.budget import director_left
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import BudgetRefused, CallFailed, ConfigError, PrivacyRefused
-from understudy.fleet.dispatch import attempt
-from understudy.types import Call, Candidate, Role, Sensitivity, Worker
+from understudy.fleet.admission import Wish
+from understudy.fleet.calls import within
+from understudy.fleet.errand import Timing, attempt
+from understudy.fleet.page import Wait
+from understudy.types import Call, Candidate, Priority, Role, Sensitivity, Worker
 
 BUDGET_GONE = "The director's budget cannot pay for another act: the policy decided alone."
 SHORTER_DIGESTS = (300, 150)  # characters, tried in turn when the rest of the budget is small
+SHORT_WAIT = 1.0  # seconds a small question is worth waiting for room
 TIMEOUT = 45.0  # seconds for one act; a frontier model needs 5 to 20 for so short an answer
 
 
@@ -42,34 +45,31 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
     if call.sensitivity is Sensitivity.PRIVATE and not candidate.local:
         return None
     now = parts.clock.now()
-    if candidate.domain in await parts.store.rests.resting(now):
-        return None
     left = trail.deadline - now
     if left <= 1.0:
         return None
-    try:
-        worker = await parts.dispatcher.loaded(candidate)
-    except ConfigError:
+    call = within(call, min(TIMEOUT, left / 2))
+    caller, door = parts.dispatcher.caller, parts.dispatcher.door
+    wish = Wish(trail.session, Priority.INTERACTIVE, now + min(SHORT_WAIT, parts.settings.patience))
+    tab = await door.admit(
+        [candidate], {candidate.domain: caller.cost(call, candidate)}, {candidate.domain: call.timeout}, wish
+    )
+    if isinstance(tab, Wait):
         return None
-    now = parts.clock.now()
-    call = replace(call, timeout=min(call.timeout, TIMEOUT, left / 2))
     guard = parts.guard(candidate, call.sensitivity, call.role, trail.session, directs=directs)
+    now = parts.clock.now()
     try:
-        async with asyncio.timeout(call.timeout + 1.0):
-            answer = await worker.work(call, guard)
+        answer = await caller.send(tab, call, guard, Timing())
     except BudgetRefused:
         if directs:
             trail.note(BUDGET_GONE)
         return None
-    except PrivacyRefused:
+    except (PrivacyRefused, ConfigError):
         return None
-    except (CallFailed, TimeoutError) as error:
-        failure = str(error.failure) if isinstance(error, CallFailed) else "transport"
-        message = error.message if isinstance(error, CallFailed) else f"no answer in {call.timeout:.0f} s"
-        at = (now, parts.clock.now())
-        trail.attempts.append(attempt(candidate, call, failure, f"{failure}: {message}", at=at, directs=directs))
-        if isinstance(error, CallFailed):
-            await parts.dispatcher.remember(candidate, error)
+    except CallFailed as failure:
+        at, error = (now, parts.clock.now()), f"{failure.failure}: {failure.message}"
+        made = attempt(candidate, call, str(failure.failure), error, at=at, usage=failure.usage, directs=directs)
+        trail.attempts.append(made)
         return None
     at = (now, parts.clock.now())
     trail.attempts.append(attempt(candidate, call, "ok", None, at=at, answer=answer, directs=directs))

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from understudy.clock import WallClock
 from understudy.config.settings import Settings
 from understudy.director.budget import declare, scopes_of
+from understudy.fleet.book import Book
 from understudy.fleet.dispatch import Dispatcher
+from understudy.fleet.form import PageForm
 from understudy.fleet.guards import SendGuard
 from understudy.policies.record import fleet_hash, fleet_to_list
+from understudy.store.pages import SqlitePages
 from understudy.types import Candidate, Clock, Role, Sensitivity, Validator, Worker
 
 if TYPE_CHECKING:
@@ -34,13 +37,15 @@ class Parts:
     notes: tuple[str, ...]
     clock: Clock
     workers: dict[str, Worker] = field(default_factory=dict[str, Worker])
+    book: Book = field(init=False)
     dispatcher: Dispatcher = field(init=False)
     _declared: set[str] = field(default_factory=set[str])
     _fleet_hash: str = ""
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
 
     def __post_init__(self) -> None:
-        self.dispatcher = Dispatcher(self.worker, self.store.rests, self.clock)
+        self.book = Book(SqlitePages(self.store.database, PageForm(), self.clock))
+        self.dispatcher = Dispatcher(self.worker, self.book, self.clock)
 
     def worker(self, candidate: Candidate) -> Worker:
         if candidate.domain not in self.workers:

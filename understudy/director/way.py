@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from understudy.agents.specialists import specialist
+from understudy.config.settings import Provider
 from understudy.director import budget
 from understudy.director.classify import classify
 from understudy.director.decided import Decided
@@ -13,10 +15,10 @@ from understudy.director.outcome import explain_failure
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import UsageError
-from understudy.fleet.dispatch import Errand, Walk
+from understudy.fleet.errand import Errand, Timing, Walk
 from understudy.policies import registry
 from understudy.tokens import estimate
-from understudy.types import Answer, Call, Candidate, Check, Facts, Quality, Role, Sensitivity, Task
+from understudy.types import Answer, Call, Candidate, Check, Facts, Priority, Quality, Role, Sensitivity, Task
 
 
 async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: bool) -> Decided:
@@ -31,7 +33,9 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     if task.agent is not None:
         specialist(task.agent)  # an unknown one is the caller's error
     _, left = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
-    resting = await parts.store.rests.resting(parts.clock.now())
+    standings = tuple(
+        standing for state in (await parts.book.states(parts.fleet)).values() if (standing := state.seen())
+    )
     facts = Facts(
         intent=guess.intent,
         probability=guess.probability,
@@ -48,7 +52,8 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
         director_left=left if parts.find(parts.settings.director.candidate) else 0,
         rotation=parts.turns,
         fleet=parts.fleet,
-        resting=tuple(sorted(resting)),
+        resting=tuple(sorted(s.domain for s in standings if s.wait > 0)),
+        standings=standings,
     )
     policy = registry.load(task.policy or parts.settings.policy)
     decision = policy.decide(facts)
@@ -88,6 +93,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         trail.stage("judge", candidate.name)
         return (*done, *await judge(parts, trail, decided, answer.text, candidate))
 
+    priority = _priority(task)
     walk = await parts.dispatcher.walk(
         Errand(
             call=call,
@@ -96,8 +102,11 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
             max_attempts=decision.max_attempts,
             accept=accept,
             guard=lambda c: parts.guard(c, decided.verdict.sensitivity, Role.WORKER, trail.session),
-            longest=lambda c: parts.settings.providers[c.provider].timeout,
-            patience=parts.settings.patience,
+            timing=lambda c: _timing(parts.settings.providers[c.provider]),
+            patience=_patience(parts, trail, task, priority),
+            session=trail.session,
+            priority=priority,
+            hedge=decision.hedge,
             report=trail.report,
             record=trail.attempts.append,
         )
@@ -120,6 +129,25 @@ def _quality(task: Task) -> Quality:
     except ValueError:
         known = ", ".join(Quality)
         raise UsageError(f"There is no quality {str(task.quality)!r}.", remedy=f"Known: {known}.") from None
+
+
+def _priority(task: Task) -> Priority:
+    try:
+        return Priority(str(task.priority))
+    except ValueError:
+        raise UsageError(f"There is no priority {str(task.priority)!r}.", remedy="Known: interactive, batch.") from None
+
+
+def _patience(parts: Parts, trail: Trail, task: Task, priority: Priority) -> float:
+    """Seconds worth waiting for quota: the task's word, else for a batch all of its time, else the settings'."""
+    if task.patience is not None:
+        return max(0.0, task.patience)
+    return trail.deadline - trail.started if priority is Priority.BATCH else parts.settings.patience
+
+
+def _timing(provider: Provider) -> Timing:
+    first, stall = provider.first_token, provider.stall
+    return Timing(provider.timeout, math.inf if first is None else first, stall)
 
 
 def _several_steps(task: Task) -> bool:

@@ -2,20 +2,24 @@
 
 The walker is the only owner of retries. It has one deadline and one attempt cap for the whole task, visits a candidate
 once (once more with the validators' reason; once more at the end after a transport or overload failure), and records
-every call it made and every candidate it passed over.
+every call it made and every candidate it passed over. The accounts of one model that stand together in the chain are
+one stop of the walk: the one with most left goes first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from understudy.errors import BudgetRefused, CallFailed, ConfigError, PrivacyRefused
-from understudy.fleet.guards import list_price
-from understudy.fleet.reactions import LONGEST_REST, REACTIONS
+from understudy.fleet.admission import Doorman, Wish
+from understudy.fleet.book import Book, Tab
+from understudy.fleet.calls import Caller, within
+from understudy.fleet.errand import Errand, Timing, Walk, attempt
+from understudy.fleet.page import Wait
+from understudy.fleet.reactions import REACTIONS
 from understudy.types import (
     Answer,
     Attempt,
@@ -25,196 +29,244 @@ from understudy.types import (
     Clock,
     Event,
     Failure,
-    Guard,
     Progress,
     Sensitivity,
     Stage,
-    Usage,
     Worker,
 )
 
 SMALLEST_ANSWER = 64  # tokens; a window with less room than this is passed over
 SHARE_OF_TIME = 0.6  # of what is left, for a call that has others behind it
+BREATH = 0.5  # seconds before the only candidate is asked again
 
-
-class Rests(Protocol):
-    """Which domains cannot run now; the store keeps it for all processes."""
-
-    async def rest(self, domain: str, until: float, failure: Failure) -> None: ...
-
-    async def resting(self, now: float) -> Mapping[str, tuple[float, Failure]]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What is to be walked. deadline is a time of the clock, in seconds; accept says what is wrong with an answer."""
-
-    call: Call
-    chain: tuple[Candidate, ...]
-    deadline: float
-    max_attempts: int
-    accept: Callable[[Answer, Candidate], Awaitable[tuple[Check, ...]]]
-    guard: Callable[[Candidate], Guard]
-    longest: Callable[[Candidate], float] = lambda _: math.inf  # seconds one call to this candidate may take
-    patience: float = 3.0  # seconds worth waiting for a better candidate
-    report: Callable[[Event], None] | None = None
-    record: Callable[[Attempt], None] | None = None  # told of each attempt as it ends
-
-
-@dataclass(slots=True)
-class Walk:
-    """What happened. answer is None when nobody's was accepted."""
-
-    answer: Answer | None = None
-    candidate: Candidate | None = None
-    checks: tuple[Check, ...] = ()
-    attempts: list[Attempt] = field(default_factory=list[Attempt])
-    skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    refusals: list[BudgetRefused] = field(default_factory=list[BudgetRefused])
-    waits: list[float] = field(default_factory=list[float])  # seconds until a passed-over domain may run
-    stopped: CallFailed | None = None  # a failure that ends the walk
+__all__ = ["Dispatcher", "Errand", "Timing", "Walk", "attempt"]
 
 
 @dataclass(slots=True)
 class Dispatcher:
     workers: Callable[[Candidate], Worker]
-    rests: Rests
+    book: Book
     clock: Clock
-    _loaded: set[str] = field(default_factory=set[str])
-    _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    door: Doorman = field(init=False)
+    caller: Caller = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.door = Doorman(self.book, self.clock)
+        self.caller = Caller(self.workers, self.door, self.clock)
 
     async def walk(self, errand: Errand) -> Walk:
         walk = Walk()
         again = await self._pass(errand, walk, errand.chain, last=False)
-        if walk.answer is None and walk.stopped is None and again:
+        if again and not walk.ended:
+            if len(errand.chain) == 1:
+                await self.clock.sleep(min(BREATH, max(0.0, (errand.deadline - self.clock.now()) / 10)))
             await self._pass(errand, walk, tuple(again), last=True)
         return walk
 
     async def _pass(self, errand: Errand, walk: Walk, chain: tuple[Candidate, ...], *, last: bool) -> list[Candidate]:
+        """Once along the chain. Returns who may be tried once more."""
+        route = _Route(list(chain))
         again: list[Candidate] = []
-        passed_over: dict[tuple[str, ...], str] = {}
-        for position, candidate in enumerate(chain):
-            why = _unfit(errand, candidate, passed_over) or await self._not_now(errand, walk, candidate)
-            if why:
-                walk.skipped.append((candidate.domain, why))
+        while route.left and not walk.ended:
+            stop = self._next_stop(errand, walk, route)
+            if not stop:
                 continue
-            if len(walk.attempts) >= errand.max_attempts:
-                walk.skipped.append((candidate.domain, f"the cap of {errand.max_attempts} attempts is reached"))
+            got = await self._admit(errand, walk, stop)
+            if isinstance(got, Wait):
+                for candidate in stop:
+                    route.left.remove(candidate)
+                    walk.skip(candidate, _told(got))
+                if got.kind != "size":
+                    walk.waits.append(got.seconds)
                 continue
-            others = position + 1 < len(chain)
-            failure = await self._try(errand, walk, candidate, others=others)
-            if walk.answer is not None or walk.stopped is not None:
-                return []
-            if failure is None:
-                continue
-            reaction = REACTIONS[failure.failure]
-            if reaction.spread == "account":
-                passed_over[(candidate.provider, candidate.account)] = f"{failure.failure} on this account"
-            if reaction.again and not last:
-                again.append(candidate)
+            route.left.remove(got.candidate)
+            failed = (
+                await self._try_alone(errand, walk, got, route)
+                if not errand.hedge
+                else (await self._try_hedged(errand, walk, got, route))
+            )
+            for candidate, failure in failed:
+                reaction = REACTIONS[failure.failure]
+                if reaction.spread == "account":
+                    route.passed_over[(candidate.provider, candidate.account)] = f"{failure.failure} on this account"
+                if reaction.again and not last:
+                    again.append(candidate)
         return again
 
-    async def _not_now(self, errand: Errand, walk: Walk, candidate: Candidate) -> str:
-        now = self.clock.now()
-        if now >= errand.deadline:
-            return "the deadline has passed"
-        until, failure = (await self.rests.resting(now)).get(candidate.domain, (0.0, Failure.OVERLOAD))
-        wait = until - now
-        if wait <= 0:
-            return ""
-        if wait <= min(errand.patience, (errand.deadline - now) / 2):
-            _report(errand, Stage("wait", f"{candidate.name}, {wait:.1f} s"))
-            await self.clock.sleep(wait)
-            return ""
-        walk.waits.append(wait)
-        return f"resting {wait:.0f} s more ({failure})"
+    def _next_stop(self, errand: Errand, walk: Walk, route: _Route) -> list[Candidate]:
+        """The next candidate and the accounts of the same model behind it, without those that can never take it."""
+        head = route.left[0]
+        same = [c for c in route.left if c.name == head.name]
+        stop: list[Candidate] = []
+        for candidate in same:
+            why = _unfit(errand, candidate, route.passed_over)
+            if not why and len(walk.attempts) >= errand.max_attempts:
+                why = f"the cap of {errand.max_attempts} attempts is reached"
+            if not why and self.clock.now() >= errand.deadline:
+                why = "the deadline has passed"
+            if why:
+                route.left.remove(candidate)
+                walk.skip(candidate, why)
+            else:
+                stop.append(candidate)
+        return stop
 
-    async def _try(self, errand: Errand, walk: Walk, candidate: Candidate, *, others: bool) -> CallFailed | None:
+    async def _admit(self, errand: Errand, walk: Walk, stop: Sequence[Candidate], *, wait: bool = True) -> Tab | Wait:
+        now = self.clock.now()
+        left = errand.deadline - now
+        wish = Wish(
+            errand.session,
+            errand.priority,
+            now + min(errand.patience, left / 2) if wait else now,
+            lambda candidate, seconds: _report(errand, Stage("wait", f"{candidate.name}, {seconds:.1f} s")),
+        )
+        costs = {c.domain: self.caller.cost(replace(errand.call, output_cap=_room(errand.call, c)), c) for c in stop}
+        seconds = {c.domain: min(errand.call.timeout, errand.timing(c).total, left) for c in stop}
+        return await self.door.admit(stop, costs, seconds, wish)
+
+    async def _try_alone(
+        self, errand: Errand, walk: Walk, tab: Tab, route: _Route
+    ) -> list[tuple[Candidate, CallFailed]]:
+        failure = await self._try(errand, walk, tab, others=bool(route.left))
+        return [] if failure is None else [(tab.candidate, failure)]
+
+    async def _try_hedged(
+        self, errand: Errand, walk: Walk, tab: Tab, route: _Route
+    ) -> list[tuple[Candidate, CallFailed]]:
+        """Try it; where the policy hedges, and it takes longer than nearly always, the next one at the same time."""
+        first = asyncio.ensure_future(self._try(errand, walk, tab, others=bool(route.left)))
+        tasks = {first: tab.candidate}
+        try:
+            slow = (await self.book.states([tab.candidate]))[tab.candidate.domain].slow
+            if slow and route.left:
+                await self._until(first, slow)
+                second = None if first.done() else await self._second(errand, walk, route)
+                if second is not None:
+                    tasks[asyncio.ensure_future(self._try(errand, walk, second, others=True))] = second.candidate
+            failed: list[tuple[Candidate, CallFailed]] = []
+            running = set(tasks)
+            while running and not walk.ended:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                failed += [(tasks[task], failure) for task in done if (failure := task.result()) is not None]
+            return failed
+        finally:
+            for task in tasks:
+                task.cancel()  # the slower one of two, or both when the caller goes away
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _second(self, errand: Errand, walk: Walk, route: _Route) -> Tab | None:
+        stop = self._next_stop(errand, walk, route)
+        got = await self._admit(errand, walk, stop, wait=False) if stop else None
+        if not isinstance(got, Tab):
+            return None
+        route.left.remove(got.candidate)
+        return got
+
+    async def _until(self, task: asyncio.Future[CallFailed | None], seconds: float) -> None:
+        pause = asyncio.ensure_future(self.clock.sleep(seconds))
+        try:
+            await asyncio.wait({task, pause}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pause.cancel()
+
+    async def _try(self, errand: Errand, walk: Walk, tab: Tab, *, others: bool) -> CallFailed | None:
         """One candidate: a call, and one more with the validators' reason. Returns the failure, if it was one."""
+        candidate = tab.candidate
         call = replace(errand.call, output_cap=_room(errand.call, candidate))
         for turn in range(2):
             started = self.clock.now()
-            answer, failure = await self._send(errand, walk, candidate, call, others=others)
-            ended = self.clock.now()
-            if failure is not None:
+            left = errand.deadline - started
+            timing = errand.timing(candidate)
+            call = within(
+                replace(call, timeout=errand.call.timeout), min(timing.total, left * (SHARE_OF_TIME if others else 1))
+            )
+            _report(errand, Stage("dispatch", candidate.name))
+            try:
+                answer = await self.caller.send(
+                    tab, call, errand.guard(candidate), timing, _progress(errand, candidate)
+                )
+            except (ConfigError, BudgetRefused, PrivacyRefused) as refusal:
+                _refused(walk, candidate, refusal)
+                return None
+            except CallFailed as failure:
+                error, at = f"{failure.failure}: {failure.message}", (started, self.clock.now())
+                _record(errand, walk, attempt(candidate, call, str(failure.failure), error, at=at, usage=failure.usage))
                 if REACTIONS[failure.failure].stop:
                     walk.stopped = failure
-                if (wait := await self.remember(candidate, failure)) is not None:
-                    walk.waits.append(wait)
+                await self._note_wait(walk, candidate, call, failure)
                 return failure
-            if answer is None:
+            except asyncio.CancelledError:
+                at = (started, self.clock.now())
+                _record(
+                    errand, walk, attempt(candidate, call, "cancelled", "cancelled: it was no longer needed", at=at)
+                )
+                raise
+            at = (started, self.clock.now())
+            wrong = await self._judge(errand, walk, candidate, call, answer, at)
+            if wrong is None or turn == 1 or len(walk.attempts) >= errand.max_attempts:
                 return None
-            _report(errand, Stage("validate", candidate.name))
-            checks = await errand.accept(answer, candidate)
-            walk.checks = checks
-            wrong = next((c for c in checks if not c.passed), None)
-            outcome = "ok" if wrong is None else "rejected"
-            reason = None if wrong is None else f"{wrong.name}: {wrong.reason}"
-            _record(errand, walk, attempt(candidate, call, outcome, reason, at=(started, ended), answer=answer))
-            if wrong is None:
-                walk.answer, walk.candidate = answer, candidate
+            if self.clock.now() >= errand.deadline:
                 return None
-            if turn == 0 and len(walk.attempts) < errand.max_attempts and self.clock.now() < errand.deadline:
-                call = replace(call, prompt=_with_reason(errand.call.prompt, wrong))
-                continue
-            return None
+            call = replace(call, prompt=_with_reason(errand.call.prompt, wrong))
+            more = await self._admit(replace(errand, call=call), walk, [candidate])
+            if isinstance(more, Wait):
+                walk.skip(candidate, _told(more))
+                return None
+            tab = more
         return None
 
-    async def _send(
-        self, errand: Errand, walk: Walk, candidate: Candidate, call: Call, *, others: bool
-    ) -> tuple[Answer | None, CallFailed | None]:
-        try:
-            worker = await self.loaded(candidate)
-        except ConfigError as error:  # its key went away, its model file was moved
-            walk.skipped.append((candidate.domain, str(error)))
-            return None, None
-        started = self.clock.now()
-        left = errand.deadline - started
-        limit = min(call.timeout, errand.longest(candidate), left * SHARE_OF_TIME if others else left)
-        call = replace(call, timeout=max(0.05, limit))
-        _report(errand, Stage("dispatch", candidate.name))
-        progress = _progress(errand, candidate)
-        try:
-            async with asyncio.timeout(call.timeout + 1.0):  # the worker keeps its own; this one is for a broken worker
-                answer = await worker.work(call, errand.guard(candidate), progress)
-            return answer, None
-        except BudgetRefused as refusal:
-            walk.refusals.append(refusal)
-            walk.skipped.append((candidate.domain, f"budget: {refusal.scope}"))
-            return None, None
-        except PrivacyRefused:
-            walk.skipped.append((candidate.domain, "private: not on this machine"))
-            return None, None
-        except TimeoutError:
-            failure = CallFailed(Failure.TRANSPORT, f"{candidate.name} did not answer in {call.timeout:.0f} s.")
-        except CallFailed as error:
-            failure = error
-        error = f"{failure.failure}: {failure.message}"
-        at = (started, self.clock.now())
-        _record(errand, walk, attempt(candidate, call, str(failure.failure), error, at=at, usage=failure.usage))
-        return None, failure
+    async def _note_wait(self, walk: Walk, candidate: Candidate, call: Call, failure: CallFailed) -> None:
+        """When it may work again: the provider's word, else the book's."""
+        seconds = failure.retry_after
+        if seconds is None and failure.failure in (Failure.MINUTE_QUOTA, Failure.DAY_QUOTA):
+            wait = await self.book.can_run_at(candidate, self.caller.cost(call, candidate))
+            seconds = wait.seconds if wait is not None else None
+        if seconds is not None and seconds < math.inf:
+            walk.waits.append(seconds)
 
-    async def loaded(self, candidate: Candidate) -> Worker:
-        """The worker with its SDK imported: once, and on a thread, so that a terminal stays alive meanwhile."""
-        worker = self.workers(candidate)
-        if candidate.domain not in self._loaded:
-            async with self._loading:
-                if candidate.domain not in self._loaded:
-                    await asyncio.to_thread(worker.load)
-                    self._loaded.add(candidate.domain)
-        return worker
-
-    async def remember(self, candidate: Candidate, failure: CallFailed) -> float | None:
-        """Let the domain rest for as long as the provider, or else the reaction, says. Returns the seconds."""
-        seconds = failure.retry_after if failure.retry_after is not None else REACTIONS[failure.failure].rest
-        if seconds is None or failure.failure not in (Failure.MINUTE_QUOTA, Failure.DAY_QUOTA, Failure.OVERLOAD):
+    async def _judge(
+        self, errand: Errand, walk: Walk, candidate: Candidate, call: Call, answer: Answer, at: tuple[float, float]
+    ) -> Check | None:
+        """What is wrong with an answer, if anything is. A right one ends the walk."""
+        _report(errand, Stage("validate", candidate.name))
+        checks = await errand.accept(answer, candidate)
+        if walk.answer is not None:  # another's was accepted meanwhile
             return None
-        seconds = min(max(seconds, 0.0), LONGEST_REST)
-        await self.rests.rest(candidate.domain, self.clock.now() + seconds, failure.failure)
-        return seconds
+        walk.checks = checks
+        wrong = next((c for c in checks if not c.passed), None)
+        outcome = "ok" if wrong is None else "rejected"
+        reason = None if wrong is None else f"{wrong.name}: {wrong.reason}"
+        _record(errand, walk, attempt(candidate, call, outcome, reason, at=at, answer=answer))
+        if wrong is None:
+            walk.answer, walk.candidate = answer, candidate
+        return wrong
 
 
-def _unfit(errand: Errand, candidate: Candidate, passed_over: Mapping[tuple[str, ...], str]) -> str:
+@dataclass(slots=True)
+class _Route:
+    """What is still ahead of a walk, and which accounts it goes round."""
+
+    left: list[Candidate]
+    passed_over: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+
+
+def _told(wait: Wait) -> str:
+    if wait.kind == "size":
+        return wait.why
+    return f"{wait.why}, {wait.seconds:.0f} s more"
+
+
+def _refused(walk: Walk, candidate: Candidate, refusal: ConfigError | BudgetRefused | PrivacyRefused) -> None:
+    if isinstance(refusal, BudgetRefused):
+        walk.refusals.append(refusal)
+        walk.skip(candidate, f"budget: {refusal.scope}")
+    elif isinstance(refusal, PrivacyRefused):
+        walk.skip(candidate, "private: not on this machine")
+    else:  # its key went away, its model file was moved
+        walk.skip(candidate, str(refusal))
+
+
+def _unfit(errand: Errand, candidate: Candidate, passed_over: dict[tuple[str, str], str]) -> str:
     """Why this candidate can never take this call, or the empty string."""
     if errand.call.sensitivity is Sensitivity.PRIVATE and not candidate.local:
         return "private: not on this machine"
@@ -240,41 +292,6 @@ def _room(call: Call, candidate: Candidate) -> int:
 
 def _with_reason(prompt: str, wrong: Check) -> str:
     return f"{prompt}\n\nYour last answer was rejected ({wrong.name}: {wrong.reason}). Answer again and mend that."
-
-
-def attempt(
-    candidate: Candidate,
-    call: Call,
-    outcome: str,
-    error: str | None,
-    *,
-    at: tuple[float, float],
-    answer: Answer | None = None,
-    usage: Usage | None = None,
-    directs: bool = False,
-) -> Attempt:
-    """The record of one call made from at[0] to at[1]: what it used, what it cost, what it costs at list price."""
-    usage = answer.usage if answer else usage or Usage()
-    stated = answer.cost_usd if answer else None
-    listed = list_price(candidate, usage.input_tokens, usage.output_tokens) / 1e6 if stated is None else stated
-    return Attempt(
-        candidate=candidate.name,
-        provider=candidate.provider,
-        account=candidate.account,
-        model=candidate.model,
-        role=call.role,
-        outcome=outcome,
-        error=error,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cost_usd=0.0 if candidate.free else listed,
-        list_usd=listed,
-        seconds=round(at[1] - at[0], 4),
-        started=at[0],
-        directs=directs,
-        simulated=candidate.simulated,
-        free=candidate.free,
-    )
 
 
 def _progress(errand: Errand, candidate: Candidate) -> Callable[[int], None] | None:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from understudy.types import Candidate, Decision, Facts, Intent, Link, Quality, Sensitivity
+from understudy.types import Candidate, Decision, Facts, Intent, Limits, Link, Quality, Sensitivity, Standing, Window
 
 
 def facts_to_dict(facts: Facts, fleet: Any = None) -> dict[str, Any]:
     """Plain data. `fleet` stands in for the candidates: a hash under which they are kept elsewhere."""
     record = {f.name: getattr(facts, f.name) for f in fields(Facts)}
+    record["standings"] = [asdict(standing) for standing in facts.standings]
     record["fleet"] = fleet_to_list(facts.fleet) if fleet is None else fleet
     return record
 
@@ -39,9 +40,12 @@ def facts_from_dict(record: Mapping[str, Any]) -> Facts:
     for recorded in values.get("fleet", ()):
         candidate: dict[str, Any] = {k: v for k, v in recorded.items() if k in names}
         candidate["capabilities"] = frozenset(candidate.get("capabilities", ()))
+        if limits := candidate.get("limits"):
+            candidate["limits"] = _limits(limits)
         fleet.append(Candidate(**candidate))
     values["fleet"] = tuple(fleet)
     values["resting"] = tuple(values.get("resting", ()))
+    values["standings"] = tuple(Standing(**standing) for standing in values.get("standings", ()))
     return Facts(**values)
 
 
@@ -56,3 +60,9 @@ def decision_from_dict(record: Mapping[str, Any]) -> Decision:
     values["chain"] = tuple(Link(**link) for link in values["chain"])
     values["checks"] = tuple(values["checks"])
     return Decision(**values)
+
+
+def _limits(record: Mapping[str, Any]) -> Limits:
+    values = dict(record)
+    values["windows"] = tuple(Window(**window) for window in record["windows"])
+    return Limits(**values)

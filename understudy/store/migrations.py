@@ -58,7 +58,11 @@ def _third(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE fleets (hash TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID")
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third)
+def _fourth(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE pages (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body BLOB NOT NULL)")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth)
 
 
 def version(db: sqlite3.Connection) -> int:

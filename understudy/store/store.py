@@ -8,7 +8,6 @@ from types import TracebackType
 from understudy.store.database import PATIENCE, Database
 from understudy.store.ledger import SqliteLedger
 from understudy.store.replies import Replies
-from understudy.store.rests import Rests
 from understudy.store.sessions import Sessions
 from understudy.types import Clock
 
@@ -21,7 +20,6 @@ class Store:
         self.ledger = SqliteLedger(database, clock)
         self.sessions = Sessions(database, clock)
         self.replies = Replies(database)
-        self.rests = Rests(database)
 
     @classmethod
     async def open(cls, home: Path, clock: Clock, *, patience: float = PATIENCE) -> Store:

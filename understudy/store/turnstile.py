@@ -33,10 +33,27 @@ class Turnstile:
             fcntl.flock(self._queue, fcntl.LOCK_UN)
         return self
 
+    def try_enter(self) -> bool:
+        """Enter if nobody is inside or waits. True: call leave()."""
+        try:
+            fcntl.flock(self._queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        try:
+            fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            fcntl.flock(self._queue, fcntl.LOCK_UN)
+        return True
+
+    def leave(self) -> None:
+        fcntl.flock(self._turn, fcntl.LOCK_UN)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        fcntl.flock(self._turn, fcntl.LOCK_UN)
+        self.leave()
 
     def close(self) -> None:
         """Give the files back. In a forked child this leaves the parent's lock as it is."""

@@ -79,6 +79,7 @@ class Writer:
         self.ended: Future[None] = Future()
         self.longest_wait = 0.0  # seconds for the lock, since the start
         self.turns = 0
+        self.long_log = False  # others of this process have written: fold the log at the next occasion
         self._connect = connect
         self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
         self._pending: deque[Operation] = deque()
@@ -118,7 +119,8 @@ class Writer:
         self.ready.set_result(None)
         while self._receive():
             self._answer(self._take_turn(db, self._turnstile))
-            if self.turns % CHECKPOINT == 0:
+            if self.turns % CHECKPOINT == 0 or self.long_log:
+                self.long_log = False
                 self._checkpoint(db)
         with self._turnstile:  # the last one out folds the log into the file
             db.close()

@@ -7,11 +7,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from understudy.agents.limits import overridden
 from understudy.config.secrets import Secret, read_key
 from understudy.config.settings import Account, Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError, PrivacyRefused
 from understudy.tools.claude_cli import MEASURED_VERSION, ClaudeCLI, ClaudeRequest
-from understudy.types import Answer, Call, Candidate, Failure, Guard, Role, Sensitivity, Turn, Worker
+from understudy.types import Answer, Call, Candidate, Failure, Guard, Limits, Role, Sensitivity, Turn, Worker
 
 _LENGTH = frozenset({"max_tokens", "model_context_window_exceeded"})
 
@@ -173,6 +174,8 @@ def _candidate(name: str, provider: Provider, account: Account, model: Model, ke
         context=context,
         output_cap=min(model.output_cap or OUTPUT_CAP, context),
         tokens_per_minute=model.tokens_per_minute,
+        # A login's windows, of undisclosed size, are for all of its models together.
+        limits=overridden(Limits(shared="model" if keyed else "account"), provider, model, account),
         capabilities=frozenset(("agentic", "json") if model.capabilities is None else model.capabilities),
         quality=known.quality if model.quality is None else model.quality,
         speed=known.speed if model.speed is None else model.speed,

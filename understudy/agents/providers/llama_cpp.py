@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from understudy import tokens
+from understudy.agents.limits import overridden
 from understudy.agents.llama.controls import Controls
 from understudy.agents.llama.gguf import Header, read_header
 from understudy.agents.llama.process import INSTALL, Message, ModelSpec, Order, Written
@@ -19,7 +20,7 @@ from understudy.agents.llama.shelf import GIB, Shelf
 from understudy.config.locality import is_local
 from understudy.config.settings import Model, Provider, Settings
 from understudy.errors import CallFailed
-from understudy.types import Answer, Call, Candidate, Failure, Guard, Hold, Usage
+from understudy.types import Answer, Call, Candidate, Failure, Guard, Hold, Limits, Usage
 
 DEFAULT_CONTEXT = 8192  # tokens, where the configuration says nothing: a model's own 128k would take gigabytes
 DEFAULT_OUTPUT = 4096  # tokens
@@ -245,6 +246,7 @@ def _candidate(name: str, provider: Provider, settings: Settings, model: Model, 
         context=context,
         output_cap=min(model.output_cap or DEFAULT_OUTPUT, context),
         tokens_per_minute=model.tokens_per_minute,
+        limits=overridden(Limits(), provider, model),
         capabilities=_CAPABILITIES if model.capabilities is None else _CAPABILITIES & frozenset(model.capabilities),
         quality=_quality(header),
         speed=30,

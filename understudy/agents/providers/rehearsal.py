@@ -11,11 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from understudy.config.quota import LimitTable
 from understudy.config.settings import Account, Model, Provider, Settings
 from understudy.types import Answer, Call, Candidate, Guard, Worker
 
 if TYPE_CHECKING:
-    from understudy.rehearsal.script import Script, ScriptedModel
+    from understudy.rehearsal.script import ModelLimits, Script, ScriptedModel
     from understudy.rehearsal.server import Server
 
 KINDS = {"local": "openai_compatible"}  # plays -> the kind of the adapter, where they differ
@@ -198,11 +199,19 @@ def _model(model: Model, script: Script, plays: str) -> Model:
     if scripted is None:
         return model
     known: dict[str, Any] = {"context": scripted.context, "output_cap": scripted.output_cap}
-    known["tokens_per_minute"] = scripted.limits.tpm or None
+    known |= _limits(scripted.limits)
     if plays == "local":
         quality, speed = LOCAL_RATINGS.get(scripted.id, (45, 60))
         known |= {"quality": quality, "speed": speed, "capabilities": ("tools", "json")}
     return model.model_copy(update={k: v for k, v in known.items() if getattr(model, k) is None})
+
+
+def _limits(scripted: ModelLimits) -> dict[str, Any]:
+    """As the script has them: what it leaves out has no limit, whatever the catalogue says of the real one."""
+    said = {name: getattr(scripted, name) or False for name in ("rpm", "rpd", "tpm", "tpd")}
+    day = "rolling" if scripted.day == "bucket" else scripted.day
+    charged = "cap" if scripted.charges == "input+max_tokens" else "input"
+    return {"limits": LimitTable(**said, rph=False, tph=False, day=day), "charged": charged}
 
 
 def _adapter(kind: str) -> Any:

@@ -1,0 +1,225 @@
+"""The quota book: who can run now, and if not, when. One page per quota domain, shared by all who keep it together."""
+
+from __future__ import annotations
+
+import math
+import random
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from understudy.fleet.page import Came, Close, Granted, Page, Reserve, Wait
+from understudy.store.pages import Pages
+from understudy.types import Candidate, Failure, Reading, Standing, Usage
+
+LEASE = 60.0  # seconds beyond a call's own limit before what has not come back is counted in full
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one request may take, in tokens. most_in is a sure bound of the input, tokens_in a fair estimate."""
+
+    tokens_in: int
+    cap: int
+    most_in: int = 0
+
+    @property
+    def bound(self) -> int:
+        return self.most_in or 4 * self.tokens_in + 64
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One window as it stands. reset: seconds until something, or at a day's end all of it, is free again."""
+
+    name: str
+    counts: str
+    limit: int
+    used: int
+    reset: float
+    shape: str
+    stated: str  # by the server, by trial, or not at all: then it is the catalogue's guess
+
+    @property
+    def left(self) -> int:
+        return max(0, self.limit - self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of one candidate now. wait: seconds until a small request can run; 0: now."""
+
+    domain: str
+    wait: float = 0.0
+    why: str = ""
+    breaker: str = "closed"
+    latency: float = 0.0  # seconds, decayed; 0: not known
+    slow: float = 0.0  # about the 95th percentile
+    first_token: float = 0.0
+    in_flight: int = 0
+    levels: tuple[Level, ...] = ()
+
+    @property
+    def left(self) -> float:
+        """The share of the tightest window that is left, 0 to 1."""
+        return min((level.left / level.limit for level in self.levels), default=1.0)
+
+    def seen(self) -> Standing | None:
+        """What a policy sees of it, rounded: a decision is recorded with it. None: nothing is known."""
+        standing = Standing(
+            self.domain,
+            round(min(self.wait, 1e9), 1),
+            round(self.left, 2),
+            self.breaker,
+            round(self.latency, 2),
+            round(self.first_token, 2),
+        )
+        return None if standing == Standing(self.domain) else standing
+
+
+@dataclass(slots=True)
+class Tab:
+    """The holds of one attempt and what each came to; closed at once when the attempt ends."""
+
+    candidate: Candidate
+    holds: dict[str, Came | None] = field(default_factory=dict[str, "Came | None"])  # None: in flight
+    probe: bool = False
+    unused: str = ""  # granted beforehand; the first request takes it
+
+
+class Book:
+    """`can_run_at`, `reserve`, `settle`, `refund`; and `close` when an attempt ends, with what was seen of the server.
+
+    Raises StoreError when the pages cannot be kept.
+    """
+
+    def __init__(self, pages: Pages[Page], jitter: random.Random | None = None) -> None:
+        self.pages = pages
+        self._jitter = jitter or random.Random()  # noqa: S311  spreads the comings-back, guards nothing
+
+    async def can_run_at(self, candidate: Candidate, cost: Cost) -> Wait | None:
+        """None: now. Else how long to wait and why; infinite seconds: it can never fit."""
+        pages, now = await self.pages.look()
+        return pages.get(candidate.quota, Page()).wait(_entry("", candidate, cost, 0.0), now)
+
+    async def reserve(
+        self, candidate: Candidate, cost: Cost, *, seconds: float, batch: bool = False, waited: float = 0.0
+    ) -> Tab | Wait:
+        """Room for one request that takes `seconds` at the most. A batch that has not waited long lets others first."""
+        name = secrets.token_hex(8)
+        entry = _entry(name, candidate, cost, seconds + LEASE, batch=batch, waited=waited)
+        outcome = await self.pages.turn(candidate.quota, entry)
+        if isinstance(outcome, Wait):
+            return outcome
+        assert isinstance(outcome, Granted)  # noqa: S101 - a reservation has no third outcome
+        return Tab(candidate, {name: None}, probe=outcome.probe, unused=name)
+
+    async def extend(self, tab: Tab, cost: Cost, *, seconds: float) -> Wait | None:
+        """Room for one more request of the same attempt. None: granted."""
+        more = await self.reserve(tab.candidate, cost, seconds=seconds)
+        if isinstance(more, Wait):
+            return more
+        tab.holds |= more.holds
+        tab.unused = more.unused
+        return None
+
+    async def settle(self, tab: Tab, usage: Usage) -> None:
+        """The attempt succeeded and its last request took this."""
+        await self.close(tab, "ok", usage=usage)
+
+    async def refund(self, tab: Tab) -> None:
+        """Nothing was sent, or it is certain that nothing was counted."""
+        tab.holds = {name: came or "nothing" for name, came in tab.holds.items()}
+        await self.close(tab, None)
+
+    async def close(
+        self,
+        tab: Tab,
+        outcome: str | Failure | None,
+        *,
+        usage: Usage | None = None,
+        retry_after: float | None = None,
+        readings: Sequence[Reading] = (),
+        seconds: float = 0.0,
+        first_token: float = 0.0,
+    ) -> None:
+        """End an attempt. Holds nobody has accounted for come to `usage`, or, when that is not known, to all of it."""
+        rest: Came = came_to(tab.candidate, usage)
+        holds: tuple[tuple[str, Came], ...] = tuple(
+            (name, rest if came is None else came) for name, came in tab.holds.items()
+        )
+        tab.holds = {}
+        # Also when the caller is being cancelled: what is held must not wait for its lease.
+        entry = Close(
+            model=tab.candidate.model,
+            holds=holds,
+            outcome=None if outcome is None else str(outcome),
+            retry_after=retry_after,
+            readings=tuple(readings),
+            seconds=seconds,
+            first_token=first_token,
+            jitter=self._jitter.random(),
+        )
+        await self.pages.turn(tab.candidate.quota, entry)
+
+    async def states(self, fleet: Sequence[Candidate]) -> Mapping[str, State]:
+        """How every candidate stands, by its domain: what policies see."""
+        pages, now = await self.pages.look()
+        return {c.domain: _state(c, pages[c.quota], now) if c.quota in pages else State(c.domain) for c in fleet}
+
+
+def came_to(candidate: Candidate, usage: Usage | None) -> Came:
+    """What the provider counts of a request that used this."""
+    if usage is None or not usage.measured:
+        return "all"
+    free = usage.cached_tokens if candidate.limits.cached_free else 0
+    return max(0, usage.input_tokens - free), max(0, usage.output_tokens)
+
+
+def _entry(
+    hold: str, candidate: Candidate, cost: Cost, until: float, *, batch: bool = False, waited: float = 0.0
+) -> Reserve:
+    return Reserve(
+        hold=hold,
+        model=candidate.model,
+        tokens_in=cost.tokens_in,
+        most_in=cost.bound,
+        cap=0 if candidate.limits.charged == "input" else cost.cap,
+        until=until,
+        windows=candidate.limits.windows,
+        batch=batch,
+        waited=waited,
+    )
+
+
+SMALL = Cost(tokens_in=100, cap=100)
+
+
+def _state(candidate: Candidate, page: Page, now: float) -> State:
+    wait = page.wait(_entry("", candidate, SMALL, 0.0), now)
+    health = page.health.get(candidate.model)
+    levels = tuple(
+        Level(
+            name=gauge.name,
+            counts=gauge.counts,
+            limit=gauge.limit,
+            used=math.ceil(gauge.used(now)),
+            reset=gauge.reset(now),
+            shape="day" if gauge.zone else gauge.shape,
+            stated=gauge.stated,
+        )
+        for gauge in page.gauges
+    )
+    if wait is not None and wait.kind == "fresh":
+        wait = None  # it can run, only not all at once
+    return State(
+        domain=candidate.domain,
+        wait=wait.seconds if wait else 0.0,
+        why=wait.why if wait else "",
+        breaker=health.state(now) if health else "closed",
+        latency=health.latency if health else 0.0,
+        slow=health.slow if health else 0.0,
+        first_token=health.first_token if health else 0.0,
+        in_flight=len(page.held),
+        levels=levels,
+    )

@@ -1,0 +1,164 @@
+"""One call to one candidate: loaded, watched, with its room in the book closed whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from understudy.errors import CallFailed
+from understudy.fleet.admission import Doorman, QuotaGuard
+from understudy.fleet.book import Cost, Tab
+from understudy.fleet.errand import Timing
+from understudy.tokens import estimate
+from understudy.types import Answer, Call, Candidate, Clock, Failure, Guard, Usage, Worker
+
+GRACE = 1.0  # seconds beyond a call's own limit before a worker that does not keep it is stopped
+PING = 2.0  # seconds for a local server to say that it is there
+
+
+@dataclass(slots=True)
+class Caller:
+    workers: Callable[[Candidate], Worker]
+    door: Doorman
+    clock: Clock
+    _loaded: set[str] = field(default_factory=set[str])
+    _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def load(self, candidate: Candidate) -> Worker:
+        """The worker with its SDK imported: once, and on a thread, so that a terminal stays alive meanwhile.
+
+        Raises ConfigError when its key or its model file is gone.
+        """
+        worker = self.workers(candidate)
+        if candidate.domain not in self._loaded:
+            async with self._loading:
+                if candidate.domain not in self._loaded:
+                    await asyncio.to_thread(worker.load)
+                    self._loaded.add(candidate.domain)
+        return worker
+
+    def cost(self, call: Call, candidate: Candidate) -> Cost:
+        """What one request of this call may take."""
+        cap = min(call.output_cap, candidate.output_cap)
+        turns = sum(estimate(t.user) + estimate(t.assistant) for t in call.history)
+        schema = estimate(str(call.schema)) if call.schema else 0
+        tokens = estimate(call.prompt) + estimate(call.instructions) + turns + schema + 8 * (2 + len(call.history))
+        return Cost(tokens_in=tokens, cap=cap)
+
+    async def send(
+        self,
+        tab: Tab,
+        call: Call,
+        guard: Guard,
+        timing: Timing,
+        progress: Callable[[int], None] | None = None,
+    ) -> Answer:
+        """The answer, within call.timeout. Raises CallFailed, BudgetRefused, PrivacyRefused; the tab is closed."""
+        candidate, clock = tab.candidate, self.clock
+        watch = _Watch(clock, call.timeout, timing, progress)
+        started = clock.now()
+        try:
+            worker = await self.load(candidate)
+            if tab.probe and candidate.local:
+                await self._ping(worker)
+            quota = QuotaGuard(guard, self.door.book, clock, tab, call.timeout)
+            answer = await watch.over(worker.work(call, quota, watch.progress if watch.needed else None))
+        except CallFailed as failure:
+            await self._close(tab, str(failure.failure), failure=failure, seconds=clock.now() - started)
+            raise
+        except TimeoutError:
+            failure = CallFailed(Failure.TRANSPORT, f"{candidate.name} {watch.why}.")
+            await self._close(tab, str(failure.failure), failure=failure, seconds=clock.now() - started)
+            raise failure from None
+        except BaseException:  # the budget, the privacy guard, a cancellation: nothing is known of the candidate
+            await self._close(tab, None)
+            raise
+        await self._close(tab, "ok", answer=answer, seconds=clock.now() - started, first_token=watch.first_token)
+        return answer
+
+    async def _ping(self, worker: Worker) -> None:
+        """A local server that was down is asked whether it is back before a task is spent on finding out."""
+        try:
+            async with asyncio.timeout(PING):
+                await worker.check()
+        except TimeoutError:
+            raise CallFailed(Failure.TRANSPORT, f"{worker.candidate.name} does not answer.", charged=False) from None
+
+    async def _close(
+        self,
+        tab: Tab,
+        outcome: str | None,
+        *,
+        failure: CallFailed | None = None,
+        answer: Answer | None = None,
+        seconds: float = 0.0,
+        first_token: float = 0.0,
+    ) -> None:
+        if tab.unused:  # granted, and no request was made of it
+            tab.holds[tab.unused], tab.unused = "nothing", ""
+        readings = answer.readings if answer else failure.readings if failure else ()
+        usage: Usage | None = answer.usage if answer else None
+        closing = asyncio.ensure_future(
+            self.door.book.close(
+                tab,
+                outcome,
+                usage=usage,
+                retry_after=failure.retry_after if failure else None,
+                readings=readings,
+                seconds=seconds,
+                first_token=first_token,
+            )
+        )
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([closing])
+            raise
+        finally:
+            self.door.gave_back(tab.candidate)
+
+
+class _Watch:
+    """The time limits of one call, moved on by each piece that arrives."""
+
+    def __init__(self, clock: Clock, total: float, timing: Timing, progress: Callable[[int], None] | None) -> None:
+        self._clock, self._total, self._timing, self._told = clock, total, timing, progress
+        self._limit: asyncio.Timeout | None = None
+        self._ends = self._began = 0.0
+        self.first_token = 0.0  # seconds
+        self.why = f"did not answer in {total:.0f} s"
+
+    @property
+    def needed(self) -> bool:
+        return self._told is not None or self._timing.first_token < math.inf
+
+    async def over(self, work: object) -> Answer:
+        loop = asyncio.get_running_loop()
+        self._began, self._ends = loop.time(), loop.time() + self._total + GRACE
+        first = self._began + self._timing.first_token if self.needed else math.inf
+        async with asyncio.timeout_at(min(self._ends, first)) as self._limit:
+            if first < self._ends:
+                self.why = f"sent nothing within {self._timing.first_token:g} s"
+            return await work  # type: ignore[no-any-return, misc]
+
+    def progress(self, chars: int) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self.first_token:
+            self.first_token = max(1e-6, now - self._began)
+        if self._limit is not None and not self._limit.expired():
+            stalled = now + self._timing.stall
+            self.why = (
+                f"stopped in the middle for {self._timing.stall:g} s"
+                if stalled < self._ends
+                else f"did not answer in {self._total:.0f} s"
+            )
+            self._limit.reschedule(min(self._ends, stalled))
+        if self._told is not None:
+            self._told(chars)
+
+
+def within(call: Call, seconds: float) -> Call:
+    """The call with no more time than this."""
+    return replace(call, timeout=max(0.05, min(call.timeout, seconds)))

@@ -1,0 +1,47 @@
+"""How the book's pages and entries are packed: msgpack of plain dataclasses, with a version in front."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from understudy.fleet.page import Close, Page, Reserve, Wait
+
+VERSION = b"1"  # of the form; a page of another version is begun anew, which only costs what it had learned
+
+_pages = msgspec.msgpack.Decoder(Page)
+_encode = msgspec.msgpack.Encoder().encode
+_kinds: dict[bytes, msgspec.msgpack.Decoder[Any]] = {
+    b"R": msgspec.msgpack.Decoder(Reserve),
+    b"C": msgspec.msgpack.Decoder(Close),
+}
+
+
+class PageForm:
+    """store.pages.Form."""
+
+    def blank(self) -> Page:
+        return Page()
+
+    def apply(self, page: Page, entry: Reserve | Close, now: float) -> tuple[Any, bool]:
+        asked = page.asked
+        outcome = page.apply(entry, now)
+        return outcome, not isinstance(outcome, Wait) or page.asked != asked
+
+    def pack(self, page: Page) -> bytes:
+        return VERSION + _encode(page)
+
+    def unpack(self, body: bytes) -> Page:
+        if body[:1] != VERSION:
+            return Page()
+        try:
+            return _pages.decode(body[1:])
+        except msgspec.DecodeError:
+            return Page()
+
+    def pack_entry(self, entry: Reserve | Close) -> bytes:
+        return (b"R" if isinstance(entry, Reserve) else b"C") + _encode(entry)
+
+    def unpack_entry(self, body: bytes) -> Reserve | Close:
+        return _kinds[body[:1]].decode(body[1:])

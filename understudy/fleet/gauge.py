@@ -1,0 +1,250 @@
+"""One window of a quota domain, as far as we know it: what was taken, what is held, when it frees.
+
+We cannot see the server's counter, only its answers. Counted conservatively, rolling counting holds against every kind
+of server: never more than the limit in any stretch of `seconds` also fits a fixed window and a refilling bucket. What
+a server says of itself (`left`, `reset`) then makes the count exact, both ways, and may prove its shape:
+
+rolling   what was taken frees one by one, `seconds` after its answer came back
+fixed     all of it frees at the edge the server names; the first time one request feels its way across
+bucket    it drains evenly; recognised by a reset that grows with what is used
+
+A time zone makes it a calendar day. Times are seconds of one clock; amounts are requests or tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from understudy.types import Counted, Reading, Window
+
+SLOTS = 64  # pieces of a window whose amounts are kept together; each frees with its last
+CLUES = 3  # readings that must agree before a window is taken for a bucket
+SUSPECT = 0.4  # share of a limit which, once used, makes the limit itself suspect when the server refuses
+RELEARN = 60  # windows after which a limit learned from a refusal gives way to the catalogue's again
+RELEARN_SOON = 10  # the same, when we had not seen the whole window
+
+
+@dataclass(slots=True)
+class Gauge:
+    """Plain data, so that a store can keep it. `taken` holds [first, last, amount] by the time of the answers."""
+
+    name: str
+    counts: Counted
+    seconds: float
+    zone: str
+    prior: int  # the catalogue's limit
+    limit: int  # the one in force
+    stated: str = ""  # by "server", or by "trial": a whole window passed, or a refusal showed it; else a mere guess
+    learned: float = 0.0  # until when a limit holds that was learned from a refusal; 0: none
+    shape: str = "rolling"
+    taken: list[list[float]] = field(default_factory=list[list[float]])
+    total: float = 0.0  # the sum of taken
+    held: float = 0.0  # by requests in flight
+    level: float = 0.0  # of a bucket, at `seen`
+    seen: float = 0.0
+    edge: float = 0.0  # when the server's window begins anew, as it last said; of a day, its midnight; 0: not known
+    foreign: float = 0.0  # until when the count holds what is not known to be ours
+    clues: int = 0  # readings in a row that fit a bucket
+    told: tuple[float, float] = (0.0, 0.0)  # (used, reset) of the last reading
+
+    def used(self, now: float) -> float:
+        """What the server may have counted by now."""
+        self._age(now)
+        return (self.level if self.shape == "bucket" else self.total) + self.held
+
+    def wait(self, now: float, amount: float) -> float:
+        """Seconds until `amount` fits; 0 now, infinite never. Assumes that what is in flight is answered now."""
+        if amount > self.limit:
+            return math.inf
+        over = self.used(now) + amount - self.limit
+        if over <= 0:
+            return 0.0
+        if self.zone:
+            return max(0.001, self.edge - now)
+        if self.shape == "bucket":
+            return over * self.seconds / self.limit
+        if self.edge and self.held == 0 and now >= self.edge:
+            return 0.0  # the server has named this moment: one may feel whether it kept its word
+        freed, free_at = 0.0, self.seconds
+        for _, last, piece in self.taken:
+            freed += piece
+            if freed >= over:
+                free_at = last + self.seconds - now
+                break
+        if self.edge > now:
+            free_at = min(free_at, self.edge - now)
+        return max(0.001, free_at)
+
+    def reset(self, now: float) -> float:
+        """Seconds until something of it is free again (a day's: all); 0 when nothing is used."""
+        if self.used(now) <= 0:
+            return 0.0
+        if self.edge > now:
+            return self.edge - now
+        if self.shape == "bucket":
+            return self.level * self.seconds / self.limit
+        return max(0.0, self.taken[0][1] + self.seconds - now) if self.taken else self.seconds
+
+    def hold(self, amount: float) -> None:
+        self.held += amount
+
+    def drop(self, amount: float) -> None:
+        """End a hold. What it came to is added with take()."""
+        self.held = max(0.0, self.held - amount)
+
+    def take(self, now: float, amount: float, *, ours: bool = False) -> None:
+        """Count what an answer cost that came back at `now`; ours: it was one of our own requests, and passed."""
+        self._age(now)
+        if amount <= 0:
+            return
+        self.level += amount
+        self.total += amount
+        if self.taken and now - self.taken[-1][0] <= self.seconds / SLOTS:
+            self.taken[-1][1] = max(now, self.taken[-1][1])
+            self.taken[-1][2] += amount
+        else:
+            self.taken.append([now, now, amount])
+        if not ours:
+            self.foreign = now + 1.1 * self.seconds
+        elif self.total >= self.limit and now >= self.foreign:
+            self.stated = self.stated or "trial"
+
+    def read(self, reading: Reading, *, sent: float, now: float, own: float, held: float) -> None:
+        """Believe the server: an answer to a request sent at `sent`, which is counted here as `own`, held as `held`."""
+        self._age(now)
+        if reading.limit is not None and reading.limit > 0:
+            self.limit, self.stated, self.learned = reading.limit, "server", 0.0
+        if reading.left is not None and 0 <= reading.left <= self.limit:
+            said = float(self.limit - reading.left)
+            self._recognise(reading, said, now)
+            self._reconcile(said, sent=sent, now=now, own=own, reserved=held)
+        if reading.reset is not None and not self.zone and self.shape != "bucket":
+            self._set_edge(
+                now + reading.reset + (1.0 if reading.reset >= 1 and reading.reset.is_integer() else 0.0), now
+            )
+
+    def refuse(self, now: float, *, known_for: float) -> None:
+        """The server refused, and this is the likeliest cause: its limit is less than we thought, or others use it.
+
+        known_for: seconds since the page was begun; of a window we have not seen the whole of, others may have used
+        a part before.
+        """
+        used = self.used(now)
+        if self.stated == "server" or not SUSPECT * self.limit <= used < self.limit:
+            self.take(now, self.limit - used)
+        else:
+            windows = RELEARN if known_for > self.seconds else RELEARN_SOON
+            self.limit, self.stated, self.learned = max(1, int(used)), "trial", now + windows * self.seconds
+
+    def doubt(self) -> None:
+        """The server refused: what was believed of its shape may be why."""
+        if self.shape == "fixed":
+            self.shape = "rolling"
+        self.clues = 0
+
+    def suit(self, window: Window) -> None:
+        """The catalogue or the configuration may have changed since the page was written."""
+        if self.prior != window.limit:
+            self.prior = window.limit
+            if not (self.stated or self.learned):
+                self.limit = window.limit
+
+    def _age(self, now: float) -> None:
+        if self.learned and now >= self.learned:
+            self.limit, self.stated, self.learned = self.prior, "", 0.0
+        if self.zone:
+            if now >= self.edge:
+                self._clear(until=math.inf)
+                self.edge = midnight_after(self.zone, now)
+            return
+        if self.shape == "bucket":
+            self.level = max(0.0, self.level - max(0.0, now - self.seen) * self.limit / self.seconds)
+            self.seen = now
+        elif self.shape == "fixed" and self.edge and now >= self.edge:
+            self._clear(until=self.edge)
+            self.edge = 0.0
+        if self.taken and self.taken[0][1] <= now - self.seconds:
+            self._clear(until=now - self.seconds)
+
+    def _clear(self, until: float) -> None:
+        while self.taken and self.taken[0][1] <= until:
+            self.total -= self.taken.pop(0)[2]
+        if not self.taken:
+            self.total = 0.0
+
+    def _recognise(self, reading: Reading, said: float, now: float) -> None:
+        """A bucket's reset (until it is full again) grows with what is used; an edge comes nearer all the same."""
+        if reading.reset is None or self.zone:
+            return
+        full_in = said * self.seconds / self.limit
+        used_before, reset_before = self.told
+        fits = abs(reading.reset - full_in) <= max(0.1 * full_in, self.seconds / self.limit)
+        if fits and said >= 2 and said > used_before and reading.reset > reset_before:
+            self.clues += 1
+        elif not fits:
+            self.clues = 0
+            if self.shape == "bucket" and said >= 2:
+                self.shape = "rolling"
+        self.told = (said, reading.reset)
+        if self.clues >= CLUES and self.shape != "bucket":
+            self.shape, self.edge = "bucket", 0.0
+            self.level, self.seen = self.total, now
+
+    def _reconcile(self, said: float, *, sent: float, now: float, own: float, reserved: float) -> None:
+        """Correct only what the requests in flight cannot explain.
+
+        Those whose answers came before this request was sent are counted in `said` for certain; those that overlapped
+        with it may be counted or not, and if so by what they asked for.
+        """
+        mine = self.level if self.shape == "bucket" else self.total
+        overlapping = sum(piece for _, last, piece in self.taken if last >= sent)
+        most = mine - own + max(own, reserved) + self.held
+        least = mine - max(overlapping, own) + min(own, reserved)
+        if self.shape == "bucket":
+            least -= 1.0  # what is left is told in whole numbers
+        if said > most:
+            self.take(now, said - most)
+        elif said < least:
+            if self.edge and now >= self.edge and said <= max(own, reserved) + self.held:
+                self.shape = "fixed"
+            self._forget(least - said)
+
+    def _forget(self, amount: float) -> None:
+        self.level = max(0.0, self.level - amount)
+        while amount > 0 and self.taken:
+            piece = min(amount, self.taken[0][2])
+            self.taken[0][2] -= piece
+            self.total -= piece
+            amount -= piece
+            if self.taken[0][2] <= 0:
+                self.taken.pop(0)
+
+    def _set_edge(self, edge: float, now: float) -> None:
+        """The nearest of what was said, unless the server moves it on: each reading is late by its journey."""
+        near = 0.05 * self.seconds
+        if self.edge <= now or edge < self.edge or edge > self.edge + near:
+            self.edge = edge
+
+
+def gauge_of(window: Window) -> Gauge:
+    return Gauge(window.name, window.counts, window.seconds, window.zone, window.limit, window.limit)
+
+
+def midnight_after(zone: str, now: float) -> float:
+    """The end of the day in a time zone, in seconds of the same clock."""
+    local = datetime.fromtimestamp(now, _zone(zone))
+    day = local.date() + timedelta(days=1)
+    return datetime(day.year, day.month, day.day, tzinfo=_zone(zone)).timestamp()
+
+
+@cache
+def _zone(name: str) -> tzinfo:
+    """UTC when the machine has no time zone data: the day then ends up to half a day off, never twice."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC

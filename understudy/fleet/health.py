@@ -1,0 +1,71 @@
+"""How a candidate is doing: its breaker, and how long it takes. Plain data of one clock; jitter is brought along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from understudy.types import Failure
+
+ROW = 3  # failures in a row that open the breaker
+SHARE = 0.5  # of the last dozen or so calls: a candidate that flaps never fails three times in a row
+ENOUGH = 8  # calls before the share says anything
+FIRST_COOLDOWN = 5.0  # seconds; doubled each time the probe fails
+LONGEST_COOLDOWN = 300.0
+WEIGHT = 0.2  # of the newest call in the estimates
+COUNTED = frozenset({Failure.OVERLOAD, Failure.TRANSPORT, Failure.UNAVAILABLE})  # what says that it is down
+
+
+@dataclass(slots=True)
+class Health:
+    """closed: until is 0. open: until lies ahead. half-open: until has passed, and one probe may go."""
+
+    until: float = 0.0
+    probe: str = ""  # the hold that is feeling whether it is back
+    opened: int = 0  # times in a row
+    row: int = 0  # failures in a row
+    trouble: float = 0.0  # share of failures, decayed
+    calls: int = 0
+    reason: str = ""
+    latency: float = 0.0  # seconds of a whole answer, decayed; 0: none yet
+    spread: float = 0.0  # its mean deviation
+    first_token: float = 0.0  # seconds
+
+    def state(self, now: float) -> str:
+        if not self.until:
+            return "closed"
+        return "open" if now < self.until else "half-open"
+
+    @property
+    def slow(self) -> float:
+        """About the 95th percentile of the latency, in seconds; 0 while nothing is known."""
+        return self.latency + 2 * self.spread
+
+    def succeed(self, seconds: float, first_token: float) -> None:
+        self._count(0.0)
+        self.until, self.probe, self.opened, self.row, self.reason = 0.0, "", 0, 0, ""
+        if seconds > 0:
+            self.spread += WEIGHT * (abs(seconds - (self.latency or seconds)) - self.spread)
+            self.latency = seconds if not self.latency else self.latency + WEIGHT * (seconds - self.latency)
+        if first_token > 0:
+            known = self.first_token or first_token
+            self.first_token = known + WEIGHT * (first_token - known)
+
+    def fail(self, now: float, failure: Failure, retry_after: float | None, jitter: float) -> None:
+        """jitter: 0 to 1, so that not everyone comes back at the same moment."""
+        if failure not in COUNTED:
+            self.probe = ""  # it answers, even if not this
+            return
+        self._count(1.0)
+        self.row += 1
+        probing, self.probe = self.state(now) == "half-open", ""
+        flaps = self.calls >= ENOUGH and self.trouble > SHARE
+        if probing or self.row >= ROW or flaps or retry_after is not None:
+            seconds = min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0 ** min(self.opened, 10)) * (0.75 + 0.5 * jitter)
+            self.opened += 1
+            # The longer of the old and the new: a short failure never shortens a long rest.
+            self.until = max(self.until, now + max(seconds, retry_after or 0.0))
+            self.reason = str(failure)
+
+    def _count(self, failed: float) -> None:
+        self.calls += 1
+        self.trouble += (failed - self.trouble) / min(self.calls, 12)

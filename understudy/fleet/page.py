@@ -1,0 +1,290 @@
+"""The book's page of one quota domain: its windows, what is in flight, its rest, its candidates' health.
+
+A page changes by entries only (Reserve, Close): each is plain data and takes effect the same way wherever the page is
+kept, so a file, a database and a replicated log hold the same book. Times are seconds of the keeper's clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from understudy.fleet.gauge import Gauge, gauge_of
+from understudy.fleet.health import Health
+from understudy.fleet.reactions import LONGEST_REST, REACTIONS
+from understudy.types import Counted, Failure, Reading, Window
+
+SOON = 0.05  # seconds until one looks again, where nobody can say when: somebody's answer is awaited
+FOREIGN = 8.0  # a stated limit this many times off belongs to a window the catalogue does not know
+RATIO = 1.3  # tokens the server counts for each one we estimate, before it has said
+MINUTE, DAY = 60.0, 86_400.0
+COURTESY = 2.0  # seconds for which a batch leaves the room to a task at a terminal that was just refused
+NO_LONGER = 30.0  # seconds a batch waits so; then it takes what it can get
+
+Amounts = Mapping[Counted, float]
+Came = tuple[int, int] | Literal["nothing", "all"]  # (input, output) tokens; all: unknown, so what was reserved
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Ask for room. tokens_in is an estimate, most_in a sure bound; cap the output that is counted beforehand."""
+
+    hold: str
+    model: str
+    tokens_in: int
+    most_in: int
+    cap: int
+    until: float  # seconds from now; whatever has not come back by then is counted in full
+    windows: tuple[Window, ...] = ()
+    batch: bool = False
+    waited: float = 0.0  # seconds so far
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """An attempt has ended: its holds with what each came to, and what was seen.
+
+    outcome is "ok" or a Failure; None leaves the health alone (the caller went away).
+    """
+
+    model: str
+    holds: tuple[tuple[str, Came], ...]
+    outcome: str | None = None
+    retry_after: float | None = None
+    readings: tuple[Reading, ...] = ()
+    seconds: float = 0.0
+    first_token: float = 0.0
+    jitter: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    hold: str
+    probe: bool = False  # the one call that feels whether a candidate is back
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now. seconds: when to look again, infinite when it can never fit."""
+
+    seconds: float
+    why: str
+    kind: str = "quota"  # quota | rest | breaker | fresh | size
+
+
+@dataclass(slots=True)
+class Held:
+    at: float
+    until: float
+    model: str
+    tokens_in: int  # as it was estimated
+    amounts: dict[Counted, float]
+
+
+@dataclass(slots=True)
+class Page:
+    """The state of one domain."""
+
+    gauges: list[Gauge] = field(default_factory=list[Gauge])
+    held: dict[str, Held] = field(default_factory=dict[str, Held])
+    health: dict[str, Health] = field(default_factory=dict[str, Health])
+    rest: float = 0.0  # until when nothing runs
+    why: str = ""
+    answers: int = 0  # since the page was begun: a fresh page lets one request feel its way
+    ratio: float = RATIO
+    begun: float = 0.0
+    asked: float = 0.0  # when a task at a terminal last found no room, of whichever process
+    seen: float = 0.0
+
+    def apply(self, entry: Reserve | Close, now: float) -> Granted | Wait | None:
+        now = self._turn_to(now)
+        if isinstance(entry, Reserve):
+            return self._reserve(entry, now)
+        self._close(entry, now)
+        return None
+
+    def wait(self, entry: Reserve, now: float) -> Wait | None:
+        """Why this cannot run now, and when it can; None: it can. Only ageing changes."""
+        now = self._turn_to(now)
+        self._suit(entry.windows)
+        amounts = self._amounts(entry)
+        waits = [(gauge, gauge.wait(now, amounts[gauge.counts])) for gauge in self.gauges]
+        for gauge, seconds in waits:
+            if seconds == math.inf:
+                return Wait(
+                    math.inf, f"too large: {gauge.limit:,} {gauge.counts} in {gauge.name} can never hold it", "size"
+                )
+        health = self.health.get(entry.model)
+        if self.rest > now:
+            return Wait(self.rest - now, f"resting ({self.why})", "rest")
+        if health is not None and (state := health.state(now)) != "closed":
+            if state == "open":
+                return Wait(health.until - now, f"breaker open ({health.reason})", "breaker")
+            if health.probe in self.held:
+                return Wait(health.latency or SOON, "breaker half-open, one call is trying", "breaker")
+        longest = max(waits, key=lambda found: found[1], default=None)
+        if longest is not None and longest[1] > 0:
+            gauge, seconds = longest
+            return Wait(seconds, f"{gauge.name}: {gauge.used(now):,.0f} of {gauge.limit:,} used")
+        if self.held and self._feels_its_way(amounts, now):
+            return Wait(
+                health.latency if health and 0 < health.latency < 1 else SOON, "feeling out its limits", "fresh"
+            )
+        return None
+
+    def _reserve(self, entry: Reserve, now: float) -> Granted | Wait:
+        wait = self.wait(entry, now)
+        if wait is None and entry.batch and now < self.asked + COURTESY and entry.waited < NO_LONGER:
+            wait = Wait(SOON, "a task at a terminal goes first", "courtesy")
+        if wait is not None:
+            if not entry.batch and wait.kind in ("quota", "fresh") and now > self.asked + COURTESY / 2:
+                self.asked = now
+            return wait
+        if not entry.batch:
+            self.asked = 0.0
+        amounts = self._amounts(entry)
+        for gauge in self.gauges:
+            gauge.hold(amounts[gauge.counts])
+        self.held[entry.hold] = Held(now, now + entry.until, entry.model, entry.tokens_in, amounts)
+        health = self.health.setdefault(entry.model, Health())
+        probe = health.state(now) == "half-open"
+        if probe:
+            health.probe = entry.hold
+        return Granted(entry.hold, probe)
+
+    def _close(self, entry: Close, now: float) -> None:
+        own: dict[Counted, float] = dict.fromkeys(("requests", "tokens", "input", "output"), 0.0)
+        before, sent = dict(own), now
+        for name, used in entry.holds:
+            held = self.held.pop(name, None)
+            if held is None:
+                continue  # its lease had ended: it is counted in full already
+            sent = min(sent, held.at)
+            came_to = self._came_to(held, used)
+            for counts, amount in held.amounts.items():
+                before[counts] += amount
+                own[counts] += came_to[counts]
+            for gauge in self.gauges:
+                gauge.drop(held.amounts[gauge.counts])
+                gauge.take(now, came_to[gauge.counts], ours=entry.outcome == "ok")
+        for reading in entry.readings:
+            self._find(reading).read(reading, sent=sent, now=now, own=own[reading.counts], held=before[reading.counts])
+        health = self.health.setdefault(entry.model, Health())
+        if entry.outcome == "ok":
+            self.answers += 1
+            health.succeed(entry.seconds, entry.first_token)
+        elif entry.outcome is not None:
+            failure = Failure(entry.outcome)
+            health.fail(now, failure, entry.retry_after, entry.jitter)
+            if failure in (Failure.MINUTE_QUOTA, Failure.DAY_QUOTA):
+                self._refused(entry, failure, now)
+        elif health.probe in {name for name, _ in entry.holds}:
+            health.probe = ""
+
+    def _came_to(self, held: Held, used: Came) -> Amounts:
+        """What a request really took."""
+        if used == "nothing":
+            return dict.fromkeys(held.amounts, 0.0)
+        if used == "all":
+            return held.amounts
+        tokens_in, tokens_out = used
+        if tokens_in > 0 and held.tokens_in > 0:
+            seen = min(4.0, max(0.5, tokens_in / held.tokens_in))
+            # Quick to rise, slow to fall: an estimate that is too small earns a refusal.
+            self.ratio = max(seen * 1.02, self.ratio * 0.95 + seen * 0.05)
+        counted_out = tokens_out if held.amounts["output"] else 0
+        return {
+            "requests": 1.0,
+            "tokens": float(tokens_in + counted_out),
+            "input": float(tokens_in),
+            "output": float(counted_out),
+        }
+
+    def _refused(self, entry: Close, failure: Failure, now: float) -> None:
+        """A refusal the book did not foresee: rest, and let the window that is the likeliest cause take the blame."""
+        day = failure is Failure.DAY_QUOTA
+        able = [g for g in self.gauges if (g.seconds >= DAY) == day]
+        seconds = REACTIONS[failure].rest if entry.retry_after is None else entry.retry_after
+        if all(g.wait(now, 1.0) == 0 for g in able):
+            spared = {self._find(r).name for r in entry.readings if r.left}
+            culprit = max((g for g in able if g.name not in spared), key=lambda g: g.used(now) / g.limit, default=None)
+            if culprit is not None:
+                culprit.refuse(now, known_for=now - self.begun)
+        if entry.retry_after is None:
+            seconds = max((g.wait(now, 1.0) for g in able), default=0.0) or seconds
+        for gauge in self.gauges:
+            gauge.doubt()
+        self.rest = max(self.rest, now + min(max(seconds or 0.0, 0.0), LONGEST_REST))
+        self.why = str(failure)
+
+    def _feels_its_way(self, amounts: Amounts, now: float) -> bool:
+        """Whether one request at a time should go: no answer or nothing but guesses yet, or beyond half of a guess."""
+        if not self.gauges:
+            return False
+        if not self.answers or not any(g.stated for g in self.gauges):
+            return True
+        return any(not g.stated and g.used(now) + amounts[g.counts] > g.limit / 2 for g in self.gauges)
+
+    def _amounts(self, entry: Reserve) -> dict[Counted, float]:
+        tokens_in = float(min(entry.most_in, math.ceil(entry.tokens_in * self.ratio)))
+        return {"requests": 1.0, "tokens": tokens_in + entry.cap, "input": tokens_in, "output": float(entry.cap)}
+
+    def _suit(self, windows: tuple[Window, ...]) -> None:
+        """Take over the catalogue's windows; those a server spoke of stay."""
+        known = {gauge.name: gauge for gauge in self.gauges}
+        for window in windows:
+            gauge = known.get(window.name)
+            if gauge is None or (gauge.seconds, gauge.zone, gauge.counts) != (
+                window.seconds, window.zone, window.counts,
+            ):  # fmt: skip
+                if gauge is not None:
+                    self.gauges.remove(gauge)
+                self.gauges.append(self._with_held(gauge_of(window)))
+            else:
+                gauge.suit(window)
+
+    def _with_held(self, gauge: Gauge) -> Gauge:
+        for held in self.held.values():
+            gauge.hold(held.amounts[gauge.counts])
+        return gauge
+
+    def _find(self, reading: Reading) -> Gauge:
+        """The window a server speaks of: by its length where it says that, else the nearest limit."""
+        same = [g for g in self.gauges if g.counts == reading.counts]
+        if reading.seconds is not None:
+            same = [g for g in same if 0.5 < g.seconds / reading.seconds < 2]
+            nearest = same[0] if same else None
+        else:
+            said = reading.limit or 0
+            nearest = min(same, key=lambda g: abs(math.log((said or g.limit) / g.limit)), default=None)
+            if nearest and said and not 1 / FOREIGN < said / nearest.limit < FOREIGN:
+                nearest = None
+        if nearest is None:
+            seconds = reading.seconds or (DAY if reading.counts == "requests" and same else MINUTE)
+            name = f"{reading.counts} in {seconds:g} s"
+            window = Window(name, reading.counts, reading.limit or 1_000_000_000, seconds)
+            nearest = self._with_held(gauge_of(window))
+            self.gauges.append(nearest)
+        return nearest
+
+    def _turn_to(self, now: float) -> float:
+        """Time as the page sees it: it never runs backwards by a little, and a clock set back starts anew."""
+        if now < self.seen - MINUTE:
+            for gauge in self.gauges:
+                gauge.taken = [[now, now, gauge.total]] if gauge.total else []
+                gauge.seen, gauge.edge = now, 0.0
+            for held in self.held.values():
+                held.at, held.until = now, now + max(0.0, held.until - held.at)
+            self.rest = min(self.rest, now + LONGEST_REST)
+        else:
+            now = max(now, self.seen)
+        self.seen = now
+        self.begun = self.begun or now
+        for name in [name for name, held in self.held.items() if held.until <= now]:
+            held = self.held.pop(name)
+            for gauge in self.gauges:
+                gauge.drop(held.amounts[gauge.counts])
+                gauge.take(now, held.amounts[gauge.counts])
+        return now

@@ -1,0 +1,62 @@
+"""An event loop whose time jumps to the next thing that happens: a day of waiting takes as long as its work.
+
+Every timer of the loop obeys it (asyncio.sleep, asyncio.timeout), so real code runs unchanged, and the same seed gives
+the same run. It is for code of one thread: a thread's answer would arrive at no particular time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+START = 1_760_000_000.0  # seconds since the epoch: a Thursday morning
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self, start: float = START) -> None:
+        self._moment = start
+        super().__init__(_Jumping(self))
+        # Seconds since the epoch are known to a quarter of a microsecond: nearer than that is the same moment.
+        self._clock_resolution = 1e-6
+
+    def time(self) -> float:
+        return self._moment
+
+    def jump(self, seconds: float) -> None:
+        self._moment += seconds
+
+
+class LoopClock:
+    """types.Clock of the running loop, virtual or not."""
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+def run_virtually(main: Coroutine[Any, Any, T], start: float = START) -> T:
+    """As asyncio.run, on a loop of its own virtual time that begins at `start`."""
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(start)) as runner:
+        return runner.run(main)
+
+
+class _Jumping(selectors.DefaultSelector):
+    """Never waits for time, only for what really happens elsewhere."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        if timeout is None:
+            return super().select(None)
+        self._loop.jump(timeout)
+        return []

@@ -1,0 +1,123 @@
+"""Pages that many processes turn at once: read, change, write back, as one act.
+
+What a page says is its form's business; here it is only kept. A form changes a page by entries, which are plain data:
+so a page can be kept in memory, in a file, in a database or as a replicated log, and means the same everywhere.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from understudy.store.database import Database
+from understudy.types import Clock
+
+P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
+
+
+class Form(Protocol[P]):
+    """What a page is. `apply` must depend on its arguments alone."""
+
+    def blank(self) -> P: ...
+
+    def apply(self, page: P, entry: Any, now: float) -> tuple[Any, bool]:
+        """(the outcome, whether the page has changed). Raises nothing."""
+        ...
+
+    def pack(self, page: P) -> bytes: ...
+
+    def unpack(self, body: bytes) -> P:
+        """Raises ValueError for a body of another version, or a damaged one."""
+        ...
+
+    def pack_entry(self, entry: Any) -> bytes: ...
+
+    def unpack_entry(self, body: bytes) -> Any: ...
+
+
+class Pages(Protocol[P_co]):
+    """The one seam between the book and where it is kept. Raises StoreError."""
+
+    async def turn(self, key: str, entry: Any) -> Any:
+        """Make an entry on a page, which is begun if need be; returns its outcome. Durable when it returns."""
+        ...
+
+    async def look(self) -> tuple[Mapping[str, P_co], float]:
+        """Every page as it stands, and the keeper's time now. They are for reading."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class MemoryPages(Generic[P]):
+    """For one process, and gone with it."""
+
+    def __init__(self, form: Form[P], clock: Clock) -> None:
+        self._form, self._clock = form, clock
+        self._pages: dict[str, P] = {}
+
+    async def turn(self, key: str, entry: Any) -> Any:
+        page = self._pages.get(key)
+        if page is None:
+            page = self._pages.setdefault(key, self._form.blank())
+        return self._form.apply(page, entry, self._clock.now())[0]
+
+    async def look(self) -> tuple[Mapping[str, P], float]:
+        return self._pages, self._clock.now()
+
+    async def close(self) -> None: ...
+
+
+class SqlitePages(Generic[P]):
+    """Shared by the processes of one machine. A page another has not turned meanwhile is not read again."""
+
+    def __init__(self, database: Database, form: Form[P], clock: Clock) -> None:
+        self._database, self._form, self._clock = database, form, clock
+        self._read: dict[str, tuple[int, P]] = {}
+
+    async def turn(self, key: str, entry: Any) -> Any:
+        here = threading.get_ident()
+
+        def work(db: sqlite3.Connection) -> Any:
+            # On the writer's thread a page must be a copy: this thread may be looking at the one it remembers.
+            version, page = self._open(db, key, fresh=threading.get_ident() != here)
+            outcome, changed = self._form.apply(page, entry, self._clock.now())
+            if changed:
+                self._read.pop(key, None)  # if the commit fails it must not be believed
+                version += 1
+                db.execute(
+                    "INSERT INTO pages (key, version, body) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
+                    " SET version = excluded.version, body = excluded.body",
+                    (key, version, self._form.pack(page)),
+                )
+            return outcome, version, page
+
+        outcome, version, page = await self._database.promptly(work)
+        if self._read.get(key, (0, None))[0] < version:
+            self._read[key] = (version, page)
+        return outcome
+
+    async def look(self) -> tuple[Mapping[str, P], float]:
+        def work(db: sqlite3.Connection) -> dict[str, P]:
+            for key, version in db.execute("SELECT key, version FROM pages").fetchall():
+                if self._read.get(key, (0, None))[0] != version:
+                    self._read[key] = self._open(db, key)
+            return {key: page for key, (_, page) in self._read.items()}
+
+        return self._database.glance(work), self._clock.now()
+
+    async def close(self) -> None:
+        """The database is its owner's."""
+
+    def _open(self, db: sqlite3.Connection, key: str, *, fresh: bool = False) -> tuple[int, P]:
+        row = db.execute("SELECT version FROM pages WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return 0, self._form.blank()
+        known = self._read.get(key)
+        if known is not None and known[0] == row[0] and not fresh:
+            return known
+        (body,) = db.execute("SELECT body FROM pages WHERE key = ?", (key,)).fetchone()
+        return row[0], self._form.unpack(body)
