@@ -88,6 +88,18 @@ async def test_silence_about_usage_is_not_zero(wire: Wire, stub: Stub) -> None:
 
 
 @every
+@pytest.mark.parametrize("used", [(11, 0), (10**23, 7), (11, 10**23)], ids=["none", "input", "output"])
+async def test_usage_that_cannot_be_is_no_measurement(wire: Wire, used: tuple[int, int], stub: Stub) -> None:
+    stub.answer = wire.good("Hello", used)
+    _, worker = await made(wire, stub.url)
+    ledger = Ledger()
+    answer = await worker.work(calling(), ledger)
+    await worker.close()
+    assert (answer.text, answer.usage.measured, answer.usage.total) == ("Hello", False, 0)
+    assert ledger.settled == [None]
+
+
+@every
 async def test_cancelling_closes_the_connection_and_settles(wire: Wire, stub: Stub) -> None:
     stub.answer = Reply(hang=30.0)
     _, worker = await made(wire, stub.url)

@@ -128,6 +128,32 @@ def test_paths_match_absolute_and_through_links(tmp_path: Path, monkeypatch: pyt
     assert gate.judge(Task("hi", files=(Attachment("private/../other.txt", ""),))).sensitivity is PUBLIC
 
 
+@pytest.mark.parametrize(
+    ("glob", "path"),
+    [
+        ("~/medical/**", "~/medical/x.txt"),
+        ("~/medical/", "home/medical/x.txt"),
+        ("~/medical/**", "data/med/x.txt"),
+        ("home/medical/**", "data/med/x.txt"),
+        ("home/medical/**", "./home/medical/x.txt"),
+        ("./home/medical/**", "home/medical/x.txt"),
+        ("home/medical/**", "data/../home/medical/x.txt"),
+    ],
+)
+def test_a_folder_that_is_a_link_stays_private(
+    glob: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data" / "med").mkdir(parents=True)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "medical").symlink_to(tmp_path / "data" / "med")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    gate = Gate((glob,))
+    for given in dict.fromkeys((path, path if path.startswith("~") else f"{tmp_path}/{path}")):
+        assert gate.judge(Task("hi", files=(Attachment(given, ""),))).sensitivity is PRIVATE
+    assert gate.judge(Task("hi", files=(Attachment("data/x.txt", ""),))).sensitivity is PUBLIC
+
+
 def test_odd_paths_do_not_break_the_gate() -> None:
     gate = Gate(("~nobody-here/**", "[", "a[b"))
     assert gate.judge(Task("hi", files=(Attachment("\0", ""), Attachment("~nobody-here/x", "")))).sensitivity is PRIVATE

@@ -53,6 +53,18 @@ def test_several_blocks_and_noise_make_one_text():
     assert read(SAID, *noise, SAID, DONE).text == "hellohello"
 
 
+@pytest.mark.parametrize("count", ["NaN", "Infinity", "-5", "1e30", "1" + "0" * 400, '"5"'])
+def test_counts_that_cannot_be_are_not_measured(count: str):
+    lying = json.dumps(DONE | {"num_turns": "N", "total_cost_usd": "N", "modelUsage": {"m": {"outputTokens": "N"}}})
+    result = read(SAID, lying.replace('"N"', count).encode())
+    assert (result.text, result.usage) == ("hello", Usage(measured=False))
+    assert result.cost_usd is None
+
+
+def test_nesting_without_end_is_noise():
+    assert read(SAID, b"[" * 100_000, DONE).text == "hello"
+
+
 def test_the_last_of_several_results_counts():
     first = {"type": "result", "subtype": "success", "is_error": False, "result": "first"}
     last = {"type": "result", "subtype": "success", "is_error": False, "result": "last", "num_turns": 4}

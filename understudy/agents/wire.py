@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from understudy.agents.flood import PLAIN, bounded
 from understudy.config.locality import is_local_host
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx2.Async
         verify=_tls(),
         trust_env=not _at_home(base_url, local_hosts),
         follow_redirects=False,
-        event_hooks={"response": [_note]},
+        headers={"accept-encoding": PLAIN},
+        event_hooks={"response": [_note, bounded(httpx2.AsyncByteStream)]},
     )
 
 
@@ -76,7 +78,8 @@ def legacy_client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx
         verify=_tls(),
         trust_env=not _at_home(base_url, local_hosts),
         follow_redirects=False,
-        event_hooks={"response": [_note]},
+        headers={"accept-encoding": PLAIN},
+        event_hooks={"response": [_note, bounded(httpx.AsyncByteStream)]},
     )
 
 

@@ -152,12 +152,13 @@ async def _cost(repl: Repl, argument: str) -> None:
 
 async def _file(repl: Repl, argument: str) -> None:
     from understudy.cli.reading import read_attachment
+    from understudy.cli.warm import in_background
 
     files = repl.conversation.files
     if argument == "clear":
         files.clear()
     elif argument:
-        files.append(read_attachment(argument))
+        files.append(await in_background(lambda: read_attachment(argument)))  # Ctrl-C ends the wait for a pipe
     listed = ", ".join(f"{f.path} ({len(f.text):,} characters)" for f in files)
     say(f"with the next task: {listed}" if files else "No file goes along with the next task.")
 
