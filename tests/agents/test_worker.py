@@ -10,9 +10,8 @@ import pytest
 
 from tests.agents.stub import Reply, Seen, Stub, sse
 from tests.agents.wires import ALL, ANTHROPIC, CANARY, GEMINI, GROQ, KEY, LOCAL, OPENAI, Ledger, Wire, made
-from understudy.agents.wire import observing
 from understudy.errors import BudgetRefused, CallFailed
-from understudy.types import Call, Failure, Role, Sensitivity, Turn, Usage
+from understudy.types import Call, Failure, Reading, Role, Sensitivity, Turn, Usage
 
 every = pytest.mark.parametrize("wire", ALL, ids=lambda w: w.kind)
 
@@ -282,7 +281,7 @@ async def test_cached_tokens_are_counted(stub: Stub) -> None:
     _, worker = await made(ANTHROPIC, stub.url)
     answer = await worker.work(calling(), Ledger())
     await worker.close()
-    assert answer.usage == Usage(325, 7)
+    assert answer.usage == Usage(325, 7, cached_tokens=300)
 
 
 async def test_geminis_thoughts_are_counted(stub: Stub) -> None:
@@ -348,21 +347,21 @@ async def test_logprobs_where_the_candidate_has_them(stub: Stub) -> None:
     assert stub.seen[0].json["logprobs"] is True
 
 
-async def test_observed_headers_belong_to_their_own_call(stub: Stub) -> None:
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_readings_belong_to_their_own_call(stub: Stub, streamed: bool) -> None:
     def answer(seen: Seen) -> Reply:
-        reply = GROQ.good("x")
+        reply = GROQ.stream(["x"]) if streamed else GROQ.good("x")
         reply.headers["x-ratelimit-remaining-tokens"] = str(len(seen.json["messages"][-1]["content"]))
         return reply
 
     stub.answer = answer
     _, worker = await made(GROQ, stub.url)
 
-    async def one(length: int) -> str:
-        with observing() as headers:
-            await worker.work(calling(prompt="x" * length), Ledger())
-        return headers["x-ratelimit-remaining-tokens"]
+    async def one(length: int) -> tuple[Reading, ...]:
+        progress = (lambda _: None) if streamed else None
+        return (await worker.work(calling(prompt="x" * length), Ledger(), progress)).readings
 
-    assert await asyncio.gather(*(one(n) for n in range(5, 15))) == [str(n) for n in range(5, 15)]
+    assert await asyncio.gather(*(one(n) for n in range(5, 15))) == [(Reading("tokens", left=n),) for n in range(5, 15)]
     await worker.close()
 
 

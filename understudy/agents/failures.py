@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from understudy.agents.dialects import classify
+from understudy.agents.readings import readings
 from understudy.errors import CallFailed
 from understudy.types import Candidate, Failure
 
@@ -111,6 +112,7 @@ def _refused(
         retry_after=found.retry_after,
         status=status,
         charged=found.charged or in_stream,  # a stream that had begun has produced tokens
+        readings=readings(candidate.kind, headers, body, now, status),
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+import time
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5.0
 POOL = 200  # connections; more concurrent calls than this wait
 _LOGGERS = ("openai", "groq", "anthropic", "google_genai", "google.genai", "httpx", "httpcore", "httpx2", "httpcore2")
-_observed: ContextVar[MutableMapping[str, str] | None] = ContextVar("observed_headers", default=None)
+_observed: ContextVar[Observed | None] = ContextVar("observed_headers", default=None)
 
 
 @dataclass(slots=True)
@@ -37,10 +38,21 @@ class Wire:
         await self.client.aclose()
 
 
+@dataclass(slots=True)
+class Observed:
+    """Of the last reply within a block: its rate-limit headers, lower-cased, and when they came (epoch seconds)."""
+
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    at: float = 0.0
+
+
 @contextmanager
-def observing() -> Generator[Mapping[str, str]]:
-    """The rate-limit headers of the last reply received within this block, lower-cased; right under concurrency."""
-    seen: dict[str, str] = {}
+def observing() -> Generator[Observed]:
+    """What the last reply received within this block says of its limits; a block within is on its own.
+
+    Right under concurrency: each task sees the replies to its own requests.
+    """
+    seen = Observed()
     token = _observed.set(seen)
     try:
         yield seen
@@ -111,9 +123,5 @@ async def _note(response: Any) -> None:
     seen = _observed.get()
     if seen is None:
         return
-    fresh = {
-        k.lower(): v for k, v in response.headers.items() if "ratelimit" in k.lower() or "retry-after" in k.lower()
-    }
-    if fresh:
-        seen.clear()
-        seen.update(fresh)
+    seen.at = time.time()
+    seen.headers = {k: v for name, v in response.headers.items() if "ratelimit" in (k := name.lower())}

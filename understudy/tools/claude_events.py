@@ -158,7 +158,8 @@ def _usage(last: dict[str, Any]) -> tuple[dict[str, Usage], Usage | None]:
         row = _table(said)
         names = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
         read = sum(int(_number(row.get(n)) or 0) for n in names)
-        models[name] = Usage(read, int(_number(row.get("outputTokens")) or 0))
+        cached = int(_number(row.get("cacheReadInputTokens")) or 0)
+        models[name] = Usage(read, int(_number(row.get("outputTokens")) or 0), cached_tokens=cached)
     total = sum(models.values(), Usage())
     return models, total if total.total else None
 
