@@ -45,7 +45,7 @@ _SAID = re.compile(
     r"limit:?\s{0,3}([\d,]{1,20})(?:\D{0,20}?used:?\s{0,3}([\d,]{1,20}))?",
     re.ASCII,
 )
-# Anthropic: "... your organization's rate limit of 30,000 input tokens per minute"
+# Anthropic says that a request would exceed a rate limit of 30,000 input tokens per minute.
 _OF = re.compile(
     r"rate limit of ([\d,]{1,20}) (?:(input|output)\s)?(requests|tokens) per (second|minute|hour|day)", re.ASCII
 )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from understudy.config.quota import Described, Quota
+from understudy.config.quota import Strict as _Strict
 
 Kind = Literal["groq", "gemini", "anthropic", "openai", "openai_compatible", "claude_code", "llama_cpp", "rehearsal"]
 CLOUD_KINDS = frozenset({"groq", "gemini", "anthropic", "openai", "claude_code"})
@@ -24,25 +27,21 @@ def _key_source(value: str) -> str:
 KeySource = Annotated[str, AfterValidator(_key_source)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Account(_Strict):
-    """One account at a provider. All its keys share its limits."""
+class Account(Quota):
+    """One account at a provider. All its keys share its limits; what it says of them goes before all else."""
 
     name: str = Field(default="default", pattern=r"^[^/\s]+$")
     keys: tuple[KeySource, ...] = ()
 
 
-class Model(_Strict):
+class Model(Quota, Described):
     """One model. Fields left out come from the catalogue, or from the server."""
 
     id: str = Field(min_length=1)
     path: Path | None = None  # llama_cpp: the GGUF file
     context: int | None = Field(default=None, gt=0)  # tokens
     output_cap: int | None = Field(default=None, gt=0)  # tokens
-    tokens_per_minute: int | None = Field(default=None, gt=0)
+    tokens_per_minute: int | None = Field(default=None, gt=0)  # the same as limits.tpm
     capabilities: tuple[Literal["tools", "json", "grounding", "vision", "logprobs", "agentic"], ...] | None = None
     quality: int | None = Field(default=None, ge=0, le=100)
     speed: int | None = Field(default=None, ge=0, le=100)
@@ -50,9 +49,15 @@ class Model(_Strict):
     output_usd: float | None = Field(default=None, ge=0)
     free: bool | None = None
 
+    @model_validator(mode="after")
+    def _said_once(self) -> Model:
+        if self.tokens_per_minute is not None and self.limits is not None and self.limits.tpm is not None:
+            raise ValueError("tokens_per_minute and limits.tpm are the same: write limits.tpm alone")
+        return self
 
-class Provider(_Strict):
-    """One provider; the table's name is the user's, `kind` says which adapter."""
+
+class Provider(Quota):
+    """One provider; the table's name is the user's, `kind` says which adapter. Its limits are its models' default."""
 
     kind: Kind
     enabled: bool = True
