@@ -114,6 +114,8 @@ def entry(kind: str, model: str, base_url: str | None = None) -> Entry | None:
     what the model is, and its price for an unknown one; its limits and its free tier are its own.
     """
     wanted = model.lower()
+    if kind == "claude_code":  # its rows are lines, such as opus for claude-opus-5-5
+        return next((line for line in rows(kind) if line.model in wanted), None)
     host = host_of(base_url)
     found = [(f.host, f.names[wanted]) for f in _files(kind) if wanted in f.names]
     own = next((row for name, row in found if name == host or kind != "openai_compatible"), None)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from understudy.agents.candidates import layers
-from understudy.agents.catalogue import Entry, entries
+from understudy.agents.catalogue import Entry, entries, entry
 from understudy.agents.limits import stated, tokens_per_minute
 from understudy.config.secrets import Secret, read_key
 from understudy.config.settings import Account, Model, Provider, Settings
@@ -176,8 +176,7 @@ def _candidate(name: str, provider: Provider, account: Account, model: Model, ke
 
 def _known(model: str) -> Entry:
     """Of the model's line, by its alias or a name such as claude-haiku-5-5; of the first line when there is none."""
-    lines = entries("claude_code")
-    return next((line for line in lines if line.model in model.lower()), lines[0])
+    return entry("claude_code", model) or entries("claude_code")[0]
 
 
 def _system(call: Call) -> str:
