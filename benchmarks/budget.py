@@ -204,8 +204,8 @@ def pydantic_ai() -> dict[str, Any]:
     return {"limit": LIMIT, "sent": sent, "overshoot": over, "overshoot_percent": over * 100 // LIMIT, "processes": 1}
 
 
-def litellm(folder: Path) -> dict[str, Any]:
-    """In an environment of its own: in the project's it would downgrade openai."""
+def litellm_python(folder: Path) -> Path:
+    """In an environment of its own, made below `folder` the first time: in the project's it would downgrade openai."""
     python = folder / "litellm" / "bin" / "python"
     if not python.exists():
         uv = shutil.which("uv")
@@ -216,6 +216,11 @@ def litellm(folder: Path) -> dict[str, Any]:
             subprocess.run([sys.executable, "-m", "venv", str(folder / "litellm")], check=True)
             install = [str(python), "-m", "pip", "install", "--quiet"]
         subprocess.run([*install, "litellm"], check=True, timeout=600)
+    return python
+
+
+def litellm(folder: Path) -> dict[str, Any]:
+    python = litellm_python(folder)
     results: dict[str, Any] = {}
     for kind in ("max_budget", "budget_manager"):
         for processes in (1, PROCESSES):

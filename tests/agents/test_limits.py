@@ -45,7 +45,7 @@ async def test_the_nearer_word_counts() -> None:
         limits={"rpm": 1, "rpd": 1, "tpm": 100, "rph": 600},
         charged="used",
         models=[{"limits": {"rpd": 2, "tpm": 200}, "charged": "input"}],
-        accounts=[{"name": "a"}, {"name": "b", "limits": {"tpm": 300, "rph": "none"}, "shared": "account"}],
+        accounts=[{"name": "a"}, {"name": "b", "limits": {"tpm": 300, "rph": False}, "shared": "account"}],
     )
     assert limits(one) == {"RPM": 1, "RPH": 600, "RPD": 2, "TPM": 200, "TPD": 500000}
     assert list(limits(one)) == ["RPM", "RPH", "RPD", "TPM", "TPD"]
@@ -127,10 +127,11 @@ async def test_a_login_is_one_domain_and_a_key_is_not() -> None:
 
 
 WRONG = [
-    ({"limits": {"rpm": 0}}, "limits.rpm", 'above 0, or "none"'),
-    ({"limits": {"rpm": -5}}, "limits.rpm", 'above 0, or "none"'),
+    ({"limits": {"rpm": 0}}, "limits.rpm", "above 0, or false"),
+    ({"limits": {"rpm": -5}}, "limits.rpm", "above 0, or false"),
     ({"limits": {"tpd": True}}, "limits.tpd", "whole number"),
-    ({"limits": {"tpd": False}}, "limits.tpd", "whole number"),
+    ({"limits": {"tpd": "none"}}, "limits.tpd", "whole number"),
+    ({"windows": [{"counts": "tokens", "limit": 1, "seconds": float("inf")}]}, "windows.0.seconds", ""),
     ({"limits": {"tpd": 1.5}}, "limits.tpd", "whole number"),
     ({"limits": {"tpd": 10**13}}, "limits.tpd", "whole number"),
     ({"limits": {"tpd": "lots"}}, "limits.tpd", "whole number"),
@@ -179,6 +180,7 @@ SCRIPT = '[accounts]\nx = ["k"]\ny = ["k2"]\n[[models]]\nid = "llama-3.1-8b-inst
     [
         ("{ rpm = 30, tpm = 900, rpd = 50 }", {}, {"RPM": 30, "RPD": 50, "TPM": 900}),
         ("{}", {}, {}),
+        ("{ rpm = 30, minute_seconds = 5 }", {}, {"RPM": 30}),
         ("{ rpm = 30 }", {"limits": {"rpm": 60}}, {"RPM": 60}),
         ("{ rpm = 30 }", {"windows": [{"counts": "requests", "limit": 3, "seconds": 1, "name": "w"}]}, {"w": 3}),
     ],
@@ -197,6 +199,7 @@ async def test_what_is_rehearsed_has_the_limits_that_are_played(
         assert [limits(c) for c in found] == [expected] * 2
         assert found[0].tokens_per_minute == expected.get("TPM")
         assert found[0].limits.charged == "cap"
+        assert "minute_seconds" not in script or found[0].limits.windows[0].seconds == 5
 
 
 async def test_a_rehearsed_day_ends_where_the_script_says() -> None:

@@ -153,3 +153,20 @@ def test_strict_sees_names_and_balanced_does_not() -> None:
 def test_the_same_task_gets_the_same_verdict() -> None:
     task = Task(f"{MAIL}, password=Tr0ub4dor&3x, 84.17.33.201, 42 Elm Street")
     assert len({Gate().judge(task) for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my card ４１１１ １１１１ １１１１ １１１１",
+        "card 4111\n1111\n1111\n1111",
+        "card\n4111 1111\r\n1111 1111 bye",
+        "mail ａｎｎａ．ｂｅｒｇ＠ｎｏｒｄｌｉｃｈｔ－ｖｅｒｌａｇ．ｎｏ",
+    ],
+)
+def test_other_widths_and_line_breaks_hide_nothing(text: str) -> None:
+    assert Gate().look(text)
+
+
+def test_a_column_of_a_table_is_no_card() -> None:
+    assert not Gate().look("year\n" + "\n".join(str(n) for n in (4111, 1111, 1111, 1111, 2015)) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from understudy.agents.catalogue import Entry, Rules, entry, list_price, rules
 from understudy.agents.limits import stated, tokens_per_minute
 from understudy.config.locality import is_local
-from understudy.config.quota import LimitsTable, Quota
+from understudy.config.quota import LimitTable, QuotaTable
 from understudy.config.secrets import Secret, read_key
 from understudy.config.settings import PAID_KINDS, Account, Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError
@@ -109,9 +109,9 @@ def limits_of(
     return stated(known.limits if known else how.limits, how.day, layers(provider, account, model))
 
 
-def layers(provider: Provider, account: Account, model: Model) -> tuple[Quota, ...]:
+def layers(provider: Provider, account: Account, model: Model) -> tuple[QuotaTable, ...]:
     """Who may speak of the windows of a candidate, the last with the last word."""
-    short = (Quota(limits=LimitsTable(tpm=model.tokens_per_minute)),) if model.tokens_per_minute else ()
+    short = (QuotaTable(limits=LimitTable(tpm=model.tokens_per_minute)),) if model.tokens_per_minute else ()
     return (provider, *short, model, account)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from understudy.config.quota import DAY, LimitsTable, Quota, WindowTable
+from understudy.config.quota import DAY, LimitTable, QuotaTable, WindowTable
 from understudy.types import Counted, Limits, Window
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -26,7 +26,7 @@ def windows_of(figures: Mapping[str, int], day: str = "rolling") -> tuple[Window
     return tuple(_short(short, figures[short], day) for short in SHORT if short in figures)
 
 
-def stated(known: Limits, day: str, layers: Iterable[Quota]) -> Limits:
+def stated(known: Limits, day: str, layers: Iterable[QuotaTable]) -> Limits:
     """`known`, as the layers change it, the last of them with the last word.
 
     `windows` of a layer replace all that is behind it; its `limits` then replace single ones. `day` is the clock of
@@ -61,14 +61,14 @@ def _own(table: WindowTable) -> Window:
     return Window(table.name or f"{table.counts} in {length}", table.counts, table.limit, table.seconds, table.zone)
 
 
-def _changed(windows: Mapping[str, Window], table: LimitsTable, day: str) -> dict[str, Window]:
+def _changed(windows: Mapping[str, Window], table: LimitTable, day: str) -> dict[str, Window]:
     changed = dict(windows)
     for short, (_, seconds) in SHORT.items():
-        limit: int | str | None = getattr(table, short)
+        limit: int | None = getattr(table, short)
         name = short.upper()
-        if limit == "none":
+        if limit is False:
             changed.pop(name, None)
-        elif isinstance(limit, int):
+        elif limit is not None:
             changed[name] = _short(short, limit, day)
         elif table.day is not None and seconds == DAY and name in changed:
             changed[name] = _short(short, changed[name].limit, day)

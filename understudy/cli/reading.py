@@ -67,8 +67,12 @@ def read_text_file(path: str) -> str:
             raise UsageError(f"{path} is a folder.", remedy="Name the files in it one by one.")
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise UsageError(f"{path} is no file.", remedy="Give a file or a pipe.")
-        with file.open("rb") as opened:
+        # Without O_NONBLOCK a named pipe that nobody writes to would be waited for, deaf to every signal.
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+            os.set_blocking(opened.fileno(), True)
             data = opened.read(LARGEST + 1)
+        if not data and stat.S_ISFIFO(mode):
+            raise UsageError(f"Nobody writes to the pipe {path}.", remedy="Start its writer first.")
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"There is no file {path}.", remedy="Check its name.") from None
     except PermissionError:

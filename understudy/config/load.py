@@ -15,7 +15,10 @@ from pydantic_settings import SettingsError
 
 from understudy.config import quota
 from understudy.config import settings as shape
+from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
+
+LARGEST = 1_000_000  # bytes of a configuration
 
 
 def home() -> Path:
@@ -43,16 +46,18 @@ def load(chosen: str | Path | None = None) -> tuple[shape.Settings, Path | None]
     if not path.is_file():  # a pipe would be waited for without end
         raise ConfigError(f"{path} is not a file.", remedy="Name a TOML file.")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        table = tomllib.loads(read_plain(path, LARGEST).decode("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {_masked(str(error))}.", remedy="Mend that line.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({type(error).__name__}).", remedy="Check the file.") from None
+        why = error.args[0] if isinstance(error, OSError) and error.errno is None else type(error).__name__
+        raise ConfigError(f"{path} cannot be read ({why}).", remedy="Check the file.") from None
     return parse(table, str(path)), path
 
 
 def parse(table: Mapping[str, Any], where: str) -> shape.Settings:
     """Settings from a table. Raises ConfigError naming the key, the nearest known one, and the remedy."""
+    _check_variables()
     try:
         return shape.Settings(**table)
     except ValidationError as error:
@@ -64,6 +69,17 @@ def parse(table: Mapping[str, Any], where: str) -> shape.Settings:
         field = re.search(r'field "([^"]+)"', str(error))
         name = f"UNDERSTUDY_{field.group(1).upper()}" if field else "an UNDERSTUDY_ variable"
         raise ConfigError(f"{name} cannot be read.", remedy="Lists and tables are written as JSON there.") from None
+
+
+def _check_variables() -> None:
+    """A variable that is nearly one of ours is a slip, and would be passed over in silence. Raises ConfigError."""
+    known = {f"UNDERSTUDY_{name}".upper() for name in (*shape.Settings.model_fields, "home", "config")}
+    for variable in os.environ:
+        name = variable.upper().partition("__")[0]
+        if not name.startswith("UNDERSTUDY_") or name in known:
+            continue
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+            raise ConfigError(f"The variable {variable} is not known, did you mean {near[0]}?", remedy="Rename it.")
 
 
 def _explain(error: Any) -> str:
@@ -85,7 +101,7 @@ def _known_keys(parents: tuple[Any, ...]) -> list[str]:
         "providers": shape.Provider,
         "accounts": shape.Account,
         "models": shape.Model,
-        "limits": quota.LimitsTable,
+        "limits": quota.LimitTable,
         "windows": quota.WindowTable,
         "ratings": quota.Ratings,
     }

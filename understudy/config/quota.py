@@ -13,20 +13,20 @@ LARGEST = 10**12  # of anything in a window; more is a slip of the pen
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
-def _amount(value: object) -> int | str:
-    """A whole number above 0, or "none". Text comes from environment variables."""
-    if value == "none":
-        return "none"
+def _amount(value: object) -> int | bool:
+    """A whole number above 0, or False. Text comes from environment variables."""
+    if value is False or value == "false":
+        return False
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if text.isascii() and text.isdigit() and 0 < int(text[:20]) <= LARGEST:
         return int(text)
-    raise ValueError('give a whole number above 0, or "none" for no such limit')
+    raise ValueError("give a whole number above 0, or false for no such limit")
 
 
-Amount = Annotated[int | Literal["none"], BeforeValidator(_amount)]
+Amount = Annotated[int | Literal[False], BeforeValidator(_amount)]
 
 
 @cache
@@ -38,8 +38,8 @@ def _known_zone(name: str) -> bool:
     return True
 
 
-class LimitsTable(Strict):
-    """One limit of a window each: requests or tokens in a minute, an hour, a day. "none" takes one away."""
+class LimitTable(Strict):
+    """One limit of a window each: requests or tokens in a minute, an hour, a day. False: there is no such limit."""
 
     rpm: Amount | None = None
     rph: Amount | None = None
@@ -77,17 +77,17 @@ class WindowTable(Strict):
         return self
 
 
-class Quota(Strict):
+class QuotaTable(Strict):
     """What an account, a model or a provider may say of quota. Left out: whoever stands behind it says so."""
 
-    limits: LimitsTable | None = None  # single ones, in place of what is known
+    limits: LimitTable | None = None  # single ones, in place of what is known
     windows: tuple[WindowTable, ...] | None = None  # all of them, in place of all that is known
     charged: Literal["cap", "used", "input"] | None = None
     shared: Literal["model", "account"] | None = None
     cached_free: bool | None = None
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Quota:
+    def _names_are_unique(self) -> QuotaTable:
         names = [w.name for w in self.windows or () if w.name]
         if len(names) != len(set(names)):
             raise ValueError("windows: two have the same name")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
+
+LARGEST = 64 * 1024  # bytes of a key file
 
 
 class Secret:
@@ -37,9 +40,10 @@ def read_key(source: str) -> Secret:
         path = Path(name).expanduser()
         remedy = f"Write the key into {path} and make it readable by you alone."
         try:
-            value = path.read_text(encoding="utf-8").strip()
+            value = read_plain(path, LARGEST).decode("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"The key file {path} cannot be read ({type(error).__name__}).", remedy=remedy) from None
+            why = error.args[0] if isinstance(error, OSError) and error.errno is None else type(error).__name__
+            raise ConfigError(f"The key file {path} cannot be read ({why}).", remedy=remedy) from None
     elif scheme == "keyring":
         remedy = f"Store it: keyring set understudy {name}"
         try:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from understudy.config.quota import Described, Quota
+from understudy.config.quota import Described, QuotaTable
 from understudy.config.quota import Strict as _Strict
 
 Kind = Literal["groq", "gemini", "anthropic", "openai", "openai_compatible", "claude_code", "llama_cpp", "rehearsal"]
@@ -27,14 +27,14 @@ def _key_source(value: str) -> str:
 KeySource = Annotated[str, AfterValidator(_key_source)]
 
 
-class Account(Quota):
+class Account(QuotaTable):
     """One account at a provider. All its keys share its limits; what it says of them goes before all else."""
 
     name: str = Field(default="default", pattern=r"^[^/\s]+$")
     keys: tuple[KeySource, ...] = ()
 
 
-class Model(Quota, Described):
+class Model(QuotaTable, Described):
     """One model. Fields left out come from the catalogue, or from the server."""
 
     id: str = Field(min_length=1)
@@ -56,7 +56,7 @@ class Model(Quota, Described):
         return self
 
 
-class Provider(Quota):
+class Provider(QuotaTable):
     """One provider; the table's name is the user's, `kind` says which adapter. Its limits are its models' default."""
 
     kind: Kind
@@ -116,6 +116,7 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     policy: str = "v1"

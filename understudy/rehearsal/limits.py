@@ -135,6 +135,7 @@ class Limits(Protocol):
     tpm: int | None
     tpd: int | None
     minute: Shape
+    minute_seconds: float
     day: str
 
 
@@ -145,9 +146,9 @@ class Meter:
         zone = UTC if limits.day in ("rolling", "bucket") else zone_of(limits.day)
         day: Shape = "rolling" if limits.day == "rolling" else "bucket" if limits.day == "bucket" else "fixed"
         shapes: dict[str, tuple[int | None, float, Shape]] = {
-            "RPM": (limits.rpm, MINUTE, limits.minute),
+            "RPM": (limits.rpm, limits.minute_seconds, limits.minute),
             "RPD": (limits.rpd, DAY, day),
-            "TPM": (limits.tpm, MINUTE, limits.minute),
+            "TPM": (limits.tpm, limits.minute_seconds, limits.minute),
             "TPD": (limits.tpd, DAY, day),
         }
         self.windows = {

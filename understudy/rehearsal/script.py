@@ -26,6 +26,7 @@
     tpd = 500000
     charges = "input+max_tokens"      # what a request takes from tpm and tpd up front (settled later), or "input"
     minute = "rolling"                # rolling | fixed | bucket
+    minute_seconds = 60               # how long a minute is: shorter ones make shorter tests
     day = "rolling"                   # rolling | bucket | a time zone whose midnight ends the day
 
     [[models.faults]]                 # the first fault that strikes wins; requests are counted per fault
@@ -129,6 +130,7 @@ class ModelLimits(_Strict):
     tpd: int | None = Field(default=None, ge=0)
     charges: Literal["input+max_tokens", "input"] = "input+max_tokens"
     minute: Literal["rolling", "fixed", "bucket"] = "rolling"
+    minute_seconds: float = Field(default=60.0, gt=0)
     day: str = "rolling"
 
     @field_validator("day")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from understudy.agents.candidates import layers
 from understudy.agents.catalogue import entry
-from understudy.agents.limits import stated, tokens_per_minute, windows_of
+from understudy.agents.limits import MINUTE, stated, tokens_per_minute, windows_of
 from understudy.config.settings import Account, Model, Provider, Settings
 from understudy.types import Answer, Call, Candidate, Guard, Limits, Worker
 
@@ -61,7 +61,9 @@ def _limits(candidate: Candidate, played: ModelLimits) -> Limits:
     figures = {short: limit for short in ("rpm", "rpd", "tpm", "tpd") if (limit := getattr(played, short))}
     day = "rolling" if played.day == "bucket" else played.day
     charged = "input" if played.charges == "input" else "cap"
-    return replace(candidate.limits, windows=windows_of(figures, day), charged=charged, cached_free=False)
+    minute = played.minute_seconds  # a script may have shorter ones
+    windows = tuple(replace(w, seconds=minute) if w.seconds == MINUTE else w for w in windows_of(figures, day))
+    return replace(candidate.limits, windows=windows, charged=charged, cached_free=False)
 
 
 def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
