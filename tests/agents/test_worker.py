@@ -359,9 +359,10 @@ async def test_logprobs_where_the_candidate_has_them(stub: Stub) -> None:
     assert stub.seen[0].json["logprobs"] is True
 
 
-async def test_readings_belong_to_their_own_call(stub: Stub) -> None:
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_readings_belong_to_their_own_call(stub: Stub, streamed: bool) -> None:
     def answer(seen: Seen) -> Reply:
-        reply = GROQ.good("x")
+        reply = GROQ.stream(["x"]) if streamed else GROQ.good("x")
         reply.headers["x-ratelimit-remaining-tokens"] = str(len(seen.json["messages"][-1]["content"]))
         return reply
 
@@ -369,7 +370,8 @@ async def test_readings_belong_to_their_own_call(stub: Stub) -> None:
     _, worker = await made(GROQ, stub.url)
 
     async def one(length: int) -> tuple[Reading, ...]:
-        return (await worker.work(calling(prompt="x" * length), Ledger())).readings
+        progress = (lambda _: None) if streamed else None
+        return (await worker.work(calling(prompt="x" * length), Ledger(), progress)).readings
 
     assert await asyncio.gather(*(one(n) for n in range(5, 15))) == [(Reading("tokens", left=n),) for n in range(5, 15)]
     await worker.close()

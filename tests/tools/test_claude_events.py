@@ -40,7 +40,7 @@ def refused(text: str, **fields: object) -> CallFailed:
 
 def test_a_call_that_our_budget_ended_is_an_answer():
     result = read(SAID, DONE | {"stop_reason": "end_turn", "total_cost_usd": 0.25})
-    assert (result.text, result.usage, result.cost_usd) == ("hello", Usage(15, 5), 0.25)
+    assert (result.text, result.usage, result.cost_usd) == ("hello", Usage(15, 5, cached_tokens=3), 0.25)
     assert result.model == "m"
 
 
@@ -76,7 +76,7 @@ def test_the_last_of_several_results_counts():
 def test_an_empty_answer_is_malformed_and_paid_for(text):
     said = {"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}}
     error = failure(said, DONE)
-    assert (error.failure, error.charged, error.usage) == (Failure.MALFORMED, True, Usage(15, 5))
+    assert (error.failure, error.charged, error.usage) == (Failure.MALFORMED, True, Usage(15, 5, cached_tokens=3))
 
 
 def test_a_refusal_is_filtered_content():

@@ -112,7 +112,7 @@ def _refused(
         retry_after=found.retry_after,
         status=status,
         charged=found.charged or in_stream,  # a stream that had begun has produced tokens
-        readings=readings({k.lower(): v for k, v in (headers or {}).items()}, now, body),
+        readings=readings(candidate.kind, headers, body, now, status),
     )
 
 

@@ -16,6 +16,7 @@ from pydantic_ai.usage import RequestUsage
 
 from understudy.agents.conversation import bound_of_request
 from understudy.agents.failures import failed
+from understudy.agents.wire import observing
 from understudy.types import Candidate, Guard, Hold, Usage
 
 T = TypeVar("T")
@@ -116,7 +117,8 @@ class Guarded(WrapperModel):
         hold = await self._before(0, 0)
         try:
             async with asyncio.timeout(COUNT_SECONDS):
-                counted = await self.wrapped.count_tokens(messages, settings, parameters)
+                with observing():  # counting has limits of its own, which are not the candidate's
+                    counted = await self.wrapped.count_tokens(messages, settings, parameters)
         except Exception:  # noqa: BLE001  any failure here only means that the bound is used
             return None
         finally:
@@ -145,9 +147,8 @@ def usage_of(response: ModelResponse) -> Usage | None:
         return None
     if not 0 <= said.output_tokens <= MOST_TOKENS or (not said.output_tokens and response.parts):
         return None
-    return Usage(
-        said.input_tokens, said.output_tokens, cached_tokens=max(0, min(said.cache_read_tokens, said.input_tokens))
-    )
+    cached = min(max(0, said.cache_read_tokens), said.input_tokens)
+    return Usage(said.input_tokens, said.output_tokens, cached_tokens=cached)
 
 
 async def _swallow(task: asyncio.Future[T]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, MutableMapping
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ POOL = 200  # connections; more concurrent calls than this wait
 _LOGGERS = ("openai", "groq", "anthropic", "google_genai", "google.genai", "httpx", "httpcore", "httpx2", "httpcore2")
 LARGEST = 64_000_000  # bytes of a reply; no model writes as much
 LARGEST_PACKED = 512_000  # bytes of a compressed one: they may become a thousand times as many
-_observed: ContextVar[MutableMapping[str, str] | None] = ContextVar("observed_headers", default=None)
+_observed: ContextVar[Observed | None] = ContextVar("observed_headers", default=None)
 
 
 @dataclass(slots=True)
@@ -40,10 +41,21 @@ class Wire:
         await self.client.aclose()
 
 
+@dataclass(slots=True)
+class Observed:
+    """Of the last reply within a block: its rate-limit headers, lower-cased, and when they came (epoch seconds)."""
+
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    at: float = 0.0
+
+
 @contextmanager
-def observing() -> Generator[Mapping[str, str]]:
-    """The rate-limit headers of the last reply received within this block, lower-cased; right under concurrency."""
-    seen: dict[str, str] = {}
+def observing() -> Generator[Observed]:
+    """What the last reply received within this block says of its limits; a block within is on its own.
+
+    Right under concurrency: each task sees the replies to its own requests.
+    """
+    seen = Observed()
     token = _observed.set(seen)
     try:
         yield seen
@@ -119,12 +131,8 @@ async def _note(response: Any) -> None:
     seen = _observed.get()
     if seen is None:
         return
-    fresh = {
-        k.lower(): v for k, v in response.headers.items() if "ratelimit" in k.lower() or "retry-after" in k.lower()
-    }
-    if fresh:
-        seen.clear()
-        seen.update(fresh)
+    seen.at = time.time()
+    seen.headers = {k: v for name, v in response.headers.items() if "ratelimit" in (k := name.lower())}
 
 
 class TooLarge(Exception):

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
 
 from understudy.cli.surroundings import claude_program, configuration, llama_extra, state_folder
@@ -51,8 +52,8 @@ async def doctor(config: str | None, *, as_json: bool) -> int:
     return 0 if fine else 1
 
 
-async def examine(config: str | None) -> list[Finding]:
-    """Every finding, the most basic first. Never raises an UnderstudyError."""
+async def examine(config: str | None, today: date | None = None) -> list[Finding]:
+    """Every finding, the most basic first. Never raises an UnderstudyError. today: the real one, in UTC."""
     findings = [state_folder()]
     try:
         where, settings, notes = configuration(config)
@@ -65,6 +66,7 @@ async def examine(config: str | None) -> list[Finding]:
     listed = await _roster(settings)
     findings += [Finding("providers", "note", note) for note in listed.notes]
     findings += await _providers(settings, listed)
+    findings += _figures(settings, listed, today or datetime.now(UTC).date())
     findings.append(_director(settings, listed))
     findings.append(_private(listed))
     findings.append(llama_extra())
@@ -173,6 +175,18 @@ async def _worker(candidate: Candidate, settings: Settings) -> AsyncGenerator[Wo
         yield worker
     finally:
         await worker.close()
+
+
+def _figures(settings: Settings, listed: Roster, today: date) -> list[Finding]:
+    from understudy.agents.figures import STALE, grown_old
+
+    old = grown_old(listed.candidates, settings, today)
+    if not old:
+        return []
+    named = ", ".join(f"{name} ({dated})" for name, dated in list(old.items())[:3]) + ", ..." * (len(old) > 3)
+    text = f"nobody has compared the figures of {len(old)} models for {STALE.days} days: {named}"
+    remedy = "Update understudy, or compare them with the provider's page and say so: models = [{ id = ..., dated = "
+    return [Finding("catalogue", "note", text, f'{remedy}"{today}" }}], with what has changed.')]
 
 
 def _director(settings: Settings, listed: Roster) -> Finding:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
+from understudy.config import quota
 from understudy.config import settings as shape
 from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
@@ -131,6 +132,9 @@ def _known_keys(parents: tuple[Any, ...]) -> list[str]:
         "providers": shape.Provider,
         "accounts": shape.Account,
         "models": shape.Model,
+        "limits": quota.LimitTable,
+        "windows": quota.WindowTable,
+        "ratings": quota.Ratings,
     }
     names = [p for p in parents if isinstance(p, str) and p in by_parent]
     return list((by_parent[names[-1]] if names else shape.Settings).model_fields)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from understudy.config.quota import QuotaTable
+from understudy.config.quota import Described, QuotaTable
+from understudy.config.quota import Strict as _Strict
 
 Kind = Literal["groq", "gemini", "anthropic", "openai", "openai_compatible", "claude_code", "llama_cpp", "rehearsal"]
 CLOUD_KINDS = frozenset({"groq", "gemini", "anthropic", "openai", "claude_code"})
@@ -52,25 +53,21 @@ MOST_TOKENS = 2**62  # what the ledger can hold
 MOST_USD = 1e9
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
-
-
 class Account(QuotaTable):
-    """One account at a provider. All its keys share its limits."""
+    """One account at a provider. All its keys share its limits; what it says of them goes before all else."""
 
     name: str = Field(default="default", pattern=r"^[^/\s]+$")
     keys: tuple[KeySource, ...] = ()
 
 
-class Model(QuotaTable):
+class Model(QuotaTable, Described):
     """One model. Fields left out come from the catalogue, or from the server."""
 
     id: str = Field(min_length=1)
     path: UserPath | None = None  # llama_cpp: the GGUF file
     context: int | None = Field(default=None, gt=0)  # tokens
     output_cap: int | None = Field(default=None, gt=0)  # tokens
-    tokens_per_minute: int | None = Field(default=None, gt=0)
+    tokens_per_minute: int | None = Field(default=None, gt=0)  # the same as limits.tpm
     capabilities: tuple[Literal["tools", "json", "grounding", "vision", "logprobs", "agentic"], ...] | None = None
     quality: int | None = Field(default=None, ge=0, le=100)
     speed: int | None = Field(default=None, ge=0, le=100)
@@ -78,9 +75,15 @@ class Model(QuotaTable):
     output_usd: float | None = Field(default=None, ge=0, le=MOST_USD)
     free: bool | None = None
 
+    @model_validator(mode="after")
+    def _said_once(self) -> Model:
+        if self.tokens_per_minute is not None and self.limits is not None and self.limits.tpm is not None:
+            raise ValueError("tokens_per_minute and limits.tpm are the same: write limits.tpm alone")
+        return self
+
 
 class Provider(QuotaTable):
-    """One provider; the table's name is the user's, `kind` says which adapter."""
+    """One provider; the table's name is the user's, `kind` says which adapter. Its limits are its models' default."""
 
     kind: Kind
     enabled: bool = True

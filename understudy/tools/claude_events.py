@@ -163,7 +163,8 @@ def _usage(last: dict[str, Any]) -> tuple[dict[str, Usage], Usage | None]:
         row = _table(said)
         names = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
         read = sum(int(_number(row.get(n)) or 0) for n in names)
-        models[name] = Usage(read, int(_number(row.get("outputTokens")) or 0))
+        cached = int(_number(row.get("cacheReadInputTokens")) or 0)
+        models[name] = Usage(read, int(_number(row.get("outputTokens")) or 0), cached_tokens=cached)
     total = sum(models.values(), Usage())
     counts = [n for used in models.values() for n in (used.input_tokens, used.output_tokens)]
     possible = total.total > 0 and min(counts) >= 0 and max(counts) <= MOST_TOKENS
