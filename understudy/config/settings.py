@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +19,12 @@ def _key_source(value: str) -> str:
     if not value.startswith(KEY_SOURCES) or not value.partition(":")[2]:
         # The value itself is never repeated: it may be the key.
         raise ValueError("a literal key does not belong here; write env:NAME, keyring:NAME or file:PATH")
+    return value
+
+
+def _book_url(value: str) -> str:
+    if value and not re.match(r"(env:\w+|(rediss?|unix|postgres(ql)?)://.+)$", value, re.IGNORECASE):
+        raise ValueError("write redis://..., rediss://..., postgresql://..., env:NAME, or nothing for the file")
     return value
 
 
@@ -100,6 +107,12 @@ class MoneySettings(_Strict):
     usd_per_day: float = Field(default=5.0, ge=0)
 
 
+class BookSettings(_Strict):
+    """Where the quota book is kept. Processes of one machine share the file; several hosts need a server."""
+
+    url: Annotated[str, AfterValidator(_book_url), Field(repr=False)] = ""  # it may hold a password
+
+
 class Settings(BaseSettings):
     """Everything, in one value. Environment variables UNDERSTUDY_POLICY, UNDERSTUDY_DIRECTOR__... override it."""
 
@@ -115,6 +128,7 @@ class Settings(BaseSettings):
     director: DirectorSettings = DirectorSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     money: MoneySettings = MoneySettings()
+    book: BookSettings = BookSettings()
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], Provider] = Field(default_factory=dict)
     private_paths: tuple[str, ...] = ()  # globs; a task with such a file is private
     local_hosts: tuple[str, ...] = ()  # hosts or CIDR ranges that count as this machine

@@ -134,6 +134,8 @@ class Page:
         return None
 
     def _reserve(self, entry: Reserve, now: float) -> Granted | Wait:
+        if entry.hold in self.held:
+            return Granted(entry.hold)  # a keeper that lost its connection has sent it twice
         if (wait := self.wait(entry, now)) is not None:
             return wait
         amounts = self._amounts(entry)
