@@ -1,9 +1,12 @@
-"""What the quota book costs: reserve + close, in memory and on SQLite, in one process and in four on one page.
+"""What the quota book costs: reserve + settle of one domain with four windows, where everybody wants the same page.
 
-    python benchmarks/quota.py --json [--operations N] [--long N]
+    python benchmarks/quota.py [--json] [--seconds 4] [--operations 1000000]
 
-Beside it plain SQLite in the same run: the same page, read and written under BEGIN IMMEDIATE with busy_timeout only.
---long 1000000 also follows the memory of one process over so many operations. Takes a minute and stops by itself.
+On memory (one process), SQLite, Redis and PostgreSQL with one and four processes, and beside them, in the same run,
+the same page in a plain SQLite file with busy_timeout (write-ahead log, synchronous=NORMAL), as one would do it first.
+Then the memory of a process over --operations reserve + settle: resident at 10, 50 and 100 percent. Redis (append-only
+file, flushed every second) and PostgreSQL (as Debian ships it) are started on the loopback address where they are
+found (scripts/install_servers.sh). Takes about a minute and a half, most of it the million operations.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -20,116 +22,203 @@ import time
 from pathlib import Path
 from typing import Any
 
-PROCESSES = 4
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+SHELVES = ("memory", "sqlite", "redis", "postgres", "plain")
+GOALS = {
+    ("sqlite", 1): {"p50": 0.2},
+    ("sqlite", 4): {"p99": 25.0, "worst": 100.0},
+    ("redis", 4): {"p99": 6.0},
+}
+
+
+class PlainPages:
+    """Pages as anybody would first keep them: a transaction that waits for the lock as SQLite itself does."""
+
+    def __init__(self, path: Path, form: Any) -> None:
+        self.form = form
+        self.db = sqlite3.connect(path, timeout=60, isolation_level=None)
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = NORMAL")
+        self.db.execute("CREATE TABLE IF NOT EXISTS pages (key TEXT PRIMARY KEY, body BLOB)")
+
+    async def turn(self, key: str, entry: Any) -> Any:
+        self.db.execute("BEGIN IMMEDIATE")
+        row = self.db.execute("SELECT body FROM pages WHERE key = ?", (key,)).fetchone()
+        page = self.form.unpack(row[0]) if row else self.form.blank()
+        outcome, changed = self.form.apply(page, entry, time.time())
+        if changed:
+            self.db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?)", (key, self.form.pack(page)))
+        self.db.execute("COMMIT")
+        return outcome
+
+    async def close(self) -> None:
+        self.db.close()
+
+
+async def open_shelf(shelf: str, place: str) -> tuple[Any, Any]:
+    from understudy.clock import WallClock
+    from understudy.fleet.form import PageForm
+    from understudy.store.database import Database
+    from understudy.store.pages import MemoryPages
+    from understudy.store.shelves import open_pages
+
+    form, clock = PageForm(), WallClock()
+    if shelf == "memory":
+        return MemoryPages(form, clock), None
+    if shelf == "plain":
+        return PlainPages(Path(place) / "plain.db", form), None
+    if shelf == "sqlite":
+        database = await Database.open(Path(place) / "store" / "book.db")
+        return await open_pages("", database, form, clock), database
+    return await open_pages(place, None, form, clock), None  # type: ignore[arg-type]
 
 
 def candidate() -> Any:
     from understudy.types import Candidate, Limits, Window
 
     windows = (
-        Window("RPM", "requests", 10**7, 60.0),
-        Window("RPD", "requests", 10**9, 86_400.0),
-        Window("TPM", "tokens", 10**9, 60.0),
-        Window("TPD", "tokens", 10**11, 86_400.0, "America/Los_Angeles"),
+        Window("RPM", "requests", 10**8, 60.0),
+        Window("RPD", "requests", 10**9, 86_400.0, "America/Los_Angeles"),
+        Window("TPM", "tokens", 10**11, 60.0),
+        Window("TPD", "tokens", 10**12, 86_400.0),
     )
     return Candidate("g", "groq", "a", "m", limits=Limits(windows, "cap"))
 
 
-async def turns(kind: str, home: Path, count: int) -> list[float]:
-    """Seconds of each reserve + close."""
-    from understudy.clock import WallClock
-    from understudy.fleet.book import Book, Cost, Tab
-    from understudy.fleet.form import PageForm
-    from understudy.store.database import Database
-    from understudy.store.pages import MemoryPages, SqlitePages
-    from understudy.types import Usage
+async def pair(book: Any, who: Any, cost: Any, usage: Any, readings: Any) -> None:
+    from understudy.fleet.book import Tab
 
-    database = None if kind == "memory" else await Database.open(home / "book.db")
-    pages: Any = SqlitePages(database, PageForm(), WallClock()) if database else MemoryPages(PageForm(), WallClock())
-    book, who, took = Book(pages), candidate(), list[float]()
-    while len(took) < count:
-        began = time.perf_counter()
-        tab = await book.reserve(who, Cost(100, 100), seconds=30)
-        if not isinstance(tab, Tab):  # a fresh page lets one at a time feel its way
-            await asyncio.sleep(0.005)
-            continue
-        await book.close(tab, "ok", usage=Usage(90, 50), seconds=0.1)
-        took.append(time.perf_counter() - began)
+    while not isinstance(tab := await book.reserve(who, cost, seconds=30), Tab):  # noqa: ASYNC110
+        await asyncio.sleep(0.001)  # a fresh page lets one at a time feel its way
+    await book.close(tab, "ok", usage=usage, readings=readings, seconds=0.1)
+
+
+async def work(shelf: str, place: str, seconds: float, *, waits: bool) -> list[float]:
+    from understudy.fleet.book import Book, Cost
+    from understudy.types import Reading, Usage
+
+    pages, database = await open_shelf(shelf, place)
+    book, who, cost, usage = Book(pages), candidate(), Cost(100, 100), Usage(90, 50)
+    readings = (Reading("requests", 10**8, None, None, 60.0),)
+    for _ in range(20):
+        await pair(book, who, cost, usage, readings)
+    if waits:
+        print("ready", flush=True)
+        sys.stdin.readline()
+    taken: list[float] = []
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        await pair(book, who, cost, usage, ())
+        taken.append((time.perf_counter() - start) * 1e3)
+    await pages.close()
     if database is not None:
         await database.close()
-    return took
+    return taken
 
 
-def plain(home: Path, count: int) -> list[float]:
-    db = sqlite3.connect(home / "plain.db", isolation_level=None, timeout=60)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("CREATE TABLE IF NOT EXISTS page (key TEXT PRIMARY KEY, used INTEGER)")
-    took: list[float] = []
-    for _ in range(count):
-        began = time.perf_counter()
-        for _ in range(2):
-            db.execute("BEGIN IMMEDIATE")
-            db.execute("INSERT INTO page VALUES ('a', 1) ON CONFLICT (key) DO UPDATE SET used = used + 1")
-            db.execute("COMMIT")
-        took.append(time.perf_counter() - began)
-    return took
+def measure(shelf: str, place: str, processes: int, seconds: float) -> dict[str, float]:
+    """Milliseconds of a reserve and its settle, the processes together. The slowest of all is the worst."""
+    command = [sys.executable, __file__, "--work", shelf, "--place", place, "--seconds", str(seconds)]
+    running = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
+    ]
+    try:
+        for one in running:
+            assert one.stdout
+            assert one.stdout.readline() == "ready\n"
+        for one in running:
+            assert one.stdin
+            one.stdin.write("\n")
+            one.stdin.flush()
+        taken = sorted(t for one in running for t in json.loads(one.communicate()[0]))
+    finally:
+        for one in running:
+            one.kill()
+    return {
+        "per_second": round(len(taken) / seconds),
+        "p50": round(taken[len(taken) // 2], 3),
+        "p99": round(taken[int(len(taken) * 0.99)], 3),
+        "worst": round(taken[-1], 2),
+    }
 
 
-def work(kind: str, home: Path, count: int) -> list[float]:
-    return plain(home, count) if kind == "plain" else asyncio.run(turns(kind, home, count))
+async def grow(operations: int) -> dict[str, float]:
+    """MB resident at 10, 50 and 100 percent, by a clock that makes two hours of it: windows pass and are forgotten."""
+    import psutil
+
+    from understudy.fleet.book import Book, Cost
+    from understudy.fleet.form import PageForm
+    from understudy.store.pages import MemoryPages
+    from understudy.types import Usage
+
+    class Fast:
+        time = 1_760_000_000.0
+
+        def now(self) -> float:
+            return self.time
+
+        async def sleep(self, seconds: float) -> None:
+            self.time += seconds
+
+    clock = Fast()
+    book, who, cost, usage = Book(MemoryPages(PageForm(), clock)), candidate(), Cost(100, 100), Usage(90, 50)
+    found: dict[str, float] = {}
+    for number in range(1, operations + 1):
+        clock.time += 7200 / operations
+        await pair(book, who, cost, usage, ())
+        for share in (10, 50, 100):
+            if number == operations * share // 100:
+                found[f"at_{share}_percent"] = round(psutil.Process().memory_info().rss / 1e6, 1)
+    return found
 
 
-def figures(took: list[float], seconds: float) -> dict[str, float]:
-    ordered = sorted(took)
-    at = lambda share: round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 3)  # noqa: E731
-    return {"per_second": round(len(took) / seconds), "p50_ms": at(0.5), "p99_ms": at(0.99), "worst_ms": at(1.0)}
+def run(seconds: float, operations: int) -> dict[str, Any]:
+    from tests.store.servers import SERVERS, find
 
-
-def together(kind: str, processes: int, count: int) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as home:
-        command = [sys.executable, __file__, "--worker", kind, home, str(count)]
-        began = time.perf_counter()
-        workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-        took = [seconds for worker in workers for seconds in json.loads(worker.communicate(timeout=300)[0])]
-        return figures(took, time.perf_counter() - began)
-
-
-def memory(count: int) -> dict[str, int]:
-    """Resident megabytes after a tenth, a half and all of the operations."""
-
-    async def run() -> dict[str, int]:
-        found: dict[str, int] = {}
-        with tempfile.TemporaryDirectory() as home:
-            done = 0
-            for share in (0.1, 0.5, 1.0):
-                await turns("sqlite", Path(home), int(count * share) - done)
-                done = int(count * share)
-                pages = int(Path("/proc/self/statm").read_text().split()[1])  # noqa: ASYNC240
-                found[f"{share:.0%}"] = pages * resource.getpagesize() // 2**20
-        return found
-
-    return asyncio.run(run())
+    results: dict[str, Any] = {"shelves": {}, "missed": []}
+    for shelf in SHELVES:
+        server = None
+        with tempfile.TemporaryDirectory() as folder:
+            if shelf in SERVERS:
+                program, start = SERVERS[shelf]
+                if find(program) is None:
+                    results["shelves"][shelf] = f"not measured: {program} is not here (scripts/install_servers.sh)"
+                    continue
+                server = start()
+            try:
+                for processes in (1,) if shelf == "memory" else (1, 4):
+                    found = measure(shelf, server.url if server else folder, processes, seconds)
+                    results["shelves"][f"{shelf} {processes}"] = found
+                    for name, goal in GOALS.get((shelf, processes), {}).items():
+                        if found[name] > goal:
+                            results["missed"].append(f"{shelf} {processes}: {name} {found[name]} ms, goal {goal} ms")
+            finally:
+                if server:
+                    server.close()
+    results["resident_mb"] = asyncio.run(grow(operations))
+    return results
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--operations", type=int, default=4000, help="of each process")
-    parser.add_argument("--long", type=int, default=0, help="operations over which the memory is followed")
-    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        kind, home, count = args.worker
-        print(json.dumps(work(kind, Path(home), int(count))))
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--json", action="store_true")
+    options.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    options.add_argument("--operations", type=int, default=1_000_000, help="of the measurement of memory")
+    options.add_argument("--work", help=argparse.SUPPRESS)
+    options.add_argument("--place", help=argparse.SUPPRESS)
+    args = options.parse_args()
+    if args.work:
+        print(json.dumps(asyncio.run(work(args.work, args.place, args.seconds, waits=True))))
         return
-    result: dict[str, Any] = {
-        f"{kind}, {processes} process{'es' if processes > 1 else ''}": together(kind, processes, args.operations)
-        for kind, processes in (("memory", 1), ("sqlite", 1), ("sqlite", PROCESSES), ("plain", 1), ("plain", PROCESSES))
-    }
-    if args.long:
-        result["resident_mb"] = memory(args.long)
-    print(json.dumps(result, indent=None if args.json else 2))
+    results = run(args.seconds, args.operations)
+    if args.json:
+        print(json.dumps(results, indent=2))
+        return
+    for name, found in results["shelves"].items():
+        print(f"{name:11}", found)
+    print("resident MB", results["resident_mb"])
+    print("missed goals:", ", ".join(results["missed"]) or "none")
 
 
 if __name__ == "__main__":

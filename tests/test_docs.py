@@ -102,6 +102,7 @@ def test_every_key_is_in_the_configuration_page(model: type[BaseModel]) -> None:
         ("## `[director]`", settings.DirectorSettings),
         ("## `[classifier]`", settings.ClassifierSettings),
         ("## `[money]`", settings.MoneySettings),
+        ("## `[book]`", settings.BookSettings),
         ("## `[providers.NAME]`", settings.Provider),
         ("### `accounts`", settings.Account),
     ],

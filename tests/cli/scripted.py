@@ -28,6 +28,9 @@ from understudy.errors import (
     UsageError,
     ValidationFailed,
 )
+from understudy.fleet.book import Book
+from understudy.fleet.form import PageForm
+from understudy.store.pages import MemoryPages
 from understudy.store.store import Store
 from understudy.types import (
     Attempt,
@@ -93,6 +96,7 @@ class ScriptedDirector(real.Director):
             fleet=() if self.settings.policy == "nobody" else FLEET,
             notes=("a note about the fleet",),
             clock=clock,
+            book=Book(MemoryPages(PageForm(), clock)),
         )
         return self
 

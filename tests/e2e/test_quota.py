@@ -27,7 +27,8 @@ enabled = false
 kind = "groq"
 base_url = "{url}"
 accounts = [{accounts}]
-models = [{{ id = "{model}", windows = [ {{ name = "RPM", limit = {limit}, seconds = {seconds} }} ] }}]
+models = [{{ id = "{model}", windows = [
+  {{ name = "RPM", counts = "requests", limit = {limit}, seconds = {seconds} }} ] }}]
 """
 
 

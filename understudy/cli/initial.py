@@ -36,6 +36,9 @@ enabled = true
 [money]
 usd_per_day = 5.0                     # hard, for providers that cost money
 
+# [book]                              # the quota book is a file; several hosts that share accounts need a server
+# url = "env:UNDERSTUDY_BOOK_SERVER"  # redis://... or postgresql://...; needs understudy[redis] or [postgres]
+
 # Providers. The name is yours, kind says which adapter. Keys come from env:NAME, keyring:NAME or file:PATH.
 
 # [providers.groq]                    # free key: https://console.groq.com/keys

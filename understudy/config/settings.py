@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -43,6 +44,12 @@ def _address(value: str) -> str:
     if "@" in netloc:
         # Not repeated either. It would also be shown where the address is.
         raise ValueError("a user name or password does not belong into an address; put a key under accounts")
+    return value
+
+
+def _book_url(value: str) -> str:
+    if value and not re.match(r"(env:\w+|(rediss?|unix|postgres(ql)?)://.+)$", value, re.IGNORECASE):
+        raise ValueError("write redis://..., rediss://..., postgresql://..., env:NAME, or nothing for the file")
     return value
 
 
@@ -133,6 +140,12 @@ class MoneySettings(_Strict):
     usd_per_day: float = Field(default=5.0, ge=0, le=MOST_USD)
 
 
+class BookSettings(_Strict):
+    """Where the quota book is kept. Processes of one machine share the file; several hosts need a server."""
+
+    url: Annotated[str, AfterValidator(_book_url), Field(repr=False)] = ""  # it may hold a password
+
+
 class Settings(BaseSettings):
     """Everything, in one value. Environment variables UNDERSTUDY_POLICY, UNDERSTUDY_DIRECTOR__... override it."""
 
@@ -149,6 +162,7 @@ class Settings(BaseSettings):
     director: DirectorSettings = DirectorSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     money: MoneySettings = MoneySettings()
+    book: BookSettings = BookSettings()
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], Provider] = Field(default_factory=dict)
     private_paths: tuple[str, ...] = ()  # globs; a task with such a file is private
     local_hosts: tuple[str, ...] = ()  # hosts or CIDR ranges that count as this machine

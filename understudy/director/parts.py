@@ -15,7 +15,6 @@ from understudy.fleet.dispatch import Dispatcher
 from understudy.fleet.form import PageForm
 from understudy.fleet.guards import SendGuard
 from understudy.policies.record import fleet_hash, fleet_to_list
-from understudy.store.pages import SqlitePages
 from understudy.types import Candidate, Clock, Role, Sensitivity, Validator, Worker
 
 if TYPE_CHECKING:
@@ -36,15 +35,14 @@ class Parts:
     fleet: tuple[Candidate, ...]
     notes: tuple[str, ...]
     clock: Clock
+    book: Book
     workers: dict[str, Worker] = field(default_factory=dict[str, Worker])
-    book: Book = field(init=False)
     dispatcher: Dispatcher = field(init=False)
     _declared: set[str] = field(default_factory=set[str])
     _fleet_hash: str = ""
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
 
     def __post_init__(self) -> None:
-        self.book = Book(SqlitePages(self.store.database, PageForm(), self.clock))
         self.dispatcher = Dispatcher(self.worker, self.book, self.clock)
 
     def worker(self, candidate: Candidate) -> Worker:
@@ -86,6 +84,7 @@ class Parts:
         for worker in self.workers.values():
             await worker.close()
         self.workers.clear()
+        await self.book.pages.close()
         await self.store.close()
 
 
@@ -97,11 +96,13 @@ async def open_parts(
     from understudy.classifiers.gate import Gate
     from understudy.classifiers.local import LocalScorer
     from understudy.director.validators import validators
+    from understudy.store.shelves import open_pages
     from understudy.store.store import Store
 
     clock = clock or WallClock()
     store = await Store.open(home, clock)
     try:
+        pages = await open_pages(settings.book.url, store.database, PageForm(), clock)
         listed = await roster(settings)
         return Parts(
             settings=settings,
@@ -112,6 +113,7 @@ async def open_parts(
             fleet=listed.candidates,
             notes=(*notes, *listed.notes),
             clock=clock,
+            book=Book(pages),
         )
     except BaseException:
         await store.close()

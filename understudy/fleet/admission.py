@@ -14,6 +14,7 @@ from understudy.fleet.queue import Line
 from understudy.types import Amount, Candidate, Clock, Failure, Guard, Hold, Priority, Usage
 
 LOOK_AGAIN = 0.25  # seconds; another process may have given room back meanwhile
+FRESH = 3.0  # times the usual patience is worth waiting for the first answer of a domain: it is on its way
 WAITED_IN_A_CALL = 10.0  # seconds a request in the middle of a tool loop waits at the most
 
 
@@ -58,7 +59,9 @@ class Doorman:
                         return got
                     if got.kind == "size" or not self._worth(got, wish):
                         return got
-                left = wish.until - self.clock.now()
+                patience = max(0.0, wish.until - place.since)
+                until = place.since + patience * (FRESH if got.kind == "fresh" else 1.0)
+                left = until - self.clock.now()
                 if left <= 0:
                     return Wait(LOOK_AGAIN, f"{len(line)} are waiting for {among[0].name}", "queue")
                 if not told:

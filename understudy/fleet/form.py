@@ -29,6 +29,9 @@ class PageForm:
         outcome = page.apply(entry, now)
         return outcome, not isinstance(outcome, Wait) or page.asked != asked
 
+    def asks(self, entry: Reserve | Close) -> bool:
+        return isinstance(entry, Reserve)
+
     def pack(self, page: Page) -> bytes:
         return VERSION + _encode(page)
 

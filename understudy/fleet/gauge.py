@@ -5,7 +5,8 @@ of server: never more than the limit in any stretch of `seconds` also fits a fix
 a server says of itself (`left`, `reset`) then makes the count exact, both ways, and may prove its shape:
 
 rolling   what was taken frees one by one, `seconds` after its answer came back
-fixed     all of it frees at the edge the server names; the first time one request feels its way across
+fixed     all of it frees at the edge the server names; one request goes across first, since a rolling window that
+          was filled at once promises the same and does not quite keep it
 bucket    it drains evenly; recognised by a reset that grows with what is used
 
 A time zone makes it a calendar day. Times are seconds of one clock; amounts are requests or tokens.
@@ -26,6 +27,7 @@ CLUES = 3  # readings that must agree before a window is taken for a bucket
 SUSPECT = 0.4  # share of a limit which, once used, makes the limit itself suspect when the server refuses
 RELEARN = 60  # windows after which a limit learned from a refusal gives way to the catalogue's again
 RELEARN_SOON = 10  # the same, when we had not seen the whole window
+MINUTE, HOUR = 60.0, 3600.0
 
 
 @dataclass(slots=True)
@@ -50,6 +52,8 @@ class Gauge:
     foreign: float = 0.0  # until when the count holds what is not known to be ours
     clues: int = 0  # readings in a row that fit a bucket
     told: tuple[float, float] = (0.0, 0.0)  # (used, reset) of the last reading
+    watched: float = 0.0  # since when nobody but us has used it, for all we know
+    filled: float = 0.0  # when our own first filled it without a refusal; 0: never
 
     def used(self, now: float) -> float:
         """What the server may have counted by now."""
@@ -89,6 +93,16 @@ class Gauge:
             return self.level * self.seconds / self.limit
         return max(0.0, self.taken[0][1] + self.seconds - now) if self.taken else self.seconds
 
+    def sure(self, now: float) -> float:
+        """How much may be taken by several requests at once; beyond it one at a time feels whether there is more.
+
+        A guess is taken to be right within a factor of two, once nothing from before our time can be in the window.
+        """
+        if self.stated:
+            return self.limit
+        long = min(self.seconds, MINUTE) if self.seconds >= HOUR else self.seconds  # nobody watches for a day
+        return self.limit / 2 if self.filled or now - self.watched > long else 0.0
+
     def hold(self, amount: float) -> None:
         self.held += amount
 
@@ -110,8 +124,12 @@ class Gauge:
             self.taken.append([now, now, amount])
         if not ours:
             self.foreign = now + 1.1 * self.seconds
-        elif self.total >= self.limit and now >= self.foreign:
-            self.stated = self.stated or "trial"
+        elif self.total + amount > self.limit and now >= self.foreign:
+            # Across an edge, or out of a bucket, a server with half the limit lets as much through once. Not twice.
+            if not self.filled:
+                self.filled = now
+            elif now - self.filled >= self.seconds:
+                self.stated = self.stated or "trial"
 
     def read(self, reading: Reading, *, sent: float, now: float, own: float, held: float) -> None:
         """Believe the server: an answer to a request sent at `sent`, which is counted here as `own`, held as `held`."""
@@ -127,24 +145,60 @@ class Gauge:
                 now + reading.reset + (1.0 if reading.reset >= 1 and reading.reset.is_integer() else 0.0), now
             )
 
-    def refuse(self, now: float, *, known_for: float) -> None:
+    def refuse(self, now: float, *, wait: float | None, asked: float) -> None:
         """The server refused, and this is the likeliest cause: its limit is less than we thought, or others use it.
 
-        known_for: seconds since the page was begun; of a window we have not seen the whole of, others may have used
-        a part before.
+        wait: seconds, as the server named them; asked: what the refused request would have taken. In a window we have
+        not watched the whole of, others may have used a part before.
         """
         used = self.used(now)
-        if self.stated == "server" or not SUSPECT * self.limit <= used < self.limit:
+        alone = now - self.watched > self.seconds
+        if self.stated == "trial":
+            self.stated = ""
+        if self.stated or used >= self.limit or not (alone or (now >= self.foreign and used >= SUSPECT * self.limit)):
             self.take(now, self.limit - used)
         else:
-            windows = RELEARN if known_for > self.seconds else RELEARN_SOON
-            self.limit, self.stated, self.learned = max(1, int(used)), "trial", now + windows * self.seconds
+            self.limit = max(1, int(self._proven(now, wait, asked)))
+            self.learned = now + (RELEARN if alone else RELEARN_SOON) * self.seconds
+        self.filled, self.watched = 0.0, now
+
+    def _proven(self, now: float, wait: float | None, asked: float) -> float:
+        """A limit that what has passed proves, whatever the server's shape."""
+        begun, counted, spread = -math.inf, 0.0, 0.0
+        if wait is not None:  # the wait ends when what counts against us begins to leave
+            begun = now + wait - self.seconds - (1.0 if wait.is_integer() else 0.0)
+        passed = 0.0
+        for first, last, piece in reversed(self.taken):
+            passed += piece
+            spread = max(spread, passed / (1 + max(0.0, now - first) / self.seconds))
+            if last > begun:
+                counted = passed
+        if counted > 10 * asked:
+            counted -= asked  # one may have left before the edge and been answered after it
+        if wait is None or spread <= 0 or wait <= 1.5 * asked * self.seconds / spread:
+            return min(counted, spread)  # such a wait is a bucket's
+        return counted
 
     def doubt(self) -> None:
         """The server refused: what was believed of its shape may be why."""
         if self.shape == "fixed":
             self.shape = "rolling"
         self.clues = 0
+
+    def set_back(self, seconds: float, now: float) -> None:
+        """The clock was set back by so much, to `now`: what was an hour ago still is."""
+        for piece in self.taken:
+            piece[0] -= seconds
+            piece[1] -= seconds
+        self.seen -= seconds
+        self.foreign -= seconds
+        self.watched -= seconds
+        self.filled = self.filled and self.filled - seconds
+        self.learned = self.learned and self.learned - seconds
+        if self.zone:  # a midnight stays where it is; one that was passed in error is passed again
+            self.edge = midnight_after(self.zone, now)
+        elif self.edge:
+            self.edge -= seconds
 
     def suit(self, window: Window) -> None:
         """The catalogue or the configuration may have changed since the page was written."""
@@ -155,7 +209,7 @@ class Gauge:
 
     def _age(self, now: float) -> None:
         if self.learned and now >= self.learned:
-            self.limit, self.stated, self.learned = self.prior, "", 0.0
+            self.limit, self.stated, self.learned, self.filled = self.prior, "", 0.0, 0.0
         if self.zone:
             if now >= self.edge:
                 self._clear(until=math.inf)
@@ -164,9 +218,6 @@ class Gauge:
         if self.shape == "bucket":
             self.level = max(0.0, self.level - max(0.0, now - self.seen) * self.limit / self.seconds)
             self.seen = now
-        elif self.shape == "fixed" and self.edge and now >= self.edge:
-            self._clear(until=self.edge)
-            self.edge = 0.0
         if self.taken and self.taken[0][1] <= now - self.seconds:
             self._clear(until=now - self.seconds)
 
@@ -230,8 +281,8 @@ class Gauge:
             self.edge = edge
 
 
-def gauge_of(window: Window) -> Gauge:
-    return Gauge(window.name, window.counts, window.seconds, window.zone, window.limit, window.limit)
+def gauge_of(window: Window, now: float) -> Gauge:
+    return Gauge(window.name, window.counts, window.seconds, window.zone, window.limit, window.limit, watched=now)
 
 
 def midnight_after(zone: str, now: float) -> float:

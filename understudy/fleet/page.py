@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from understudy.fleet.gauge import Gauge, gauge_of
@@ -22,6 +22,8 @@ RATIO = 1.3  # tokens the server counts for each one we estimate, before it has 
 MINUTE, DAY = 60.0, 86_400.0
 COURTESY = 2.0  # seconds for which a batch leaves the room to a task at a terminal that was just refused
 NO_LONGER = 30.0  # seconds a batch waits so; then it takes what it can get
+MOST = 10**15  # requests or tokens; more is no limit anybody counts in
+LONGEST_RESET = 40 * DAY
 
 Amounts = Mapping[Counted, float]
 Came = tuple[int, int] | Literal["nothing", "all"]  # (input, output) tokens; all: unknown, so what was reserved
@@ -94,7 +96,6 @@ class Page:
     why: str = ""
     answers: int = 0  # since the page was begun: a fresh page lets one request feel its way
     ratio: float = RATIO
-    begun: float = 0.0
     asked: float = 0.0  # when a task at a terminal last found no room, of whichever process
     seen: float = 0.0
 
@@ -102,6 +103,9 @@ class Page:
         now = self._turn_to(now)
         if isinstance(entry, Reserve):
             return self._reserve(entry, now)
+        said = entry.retry_after
+        if said is not None and not 0 <= said < math.inf:
+            entry = replace(entry, retry_after=None)
         self._close(entry, now)
         return None
 
@@ -135,6 +139,8 @@ class Page:
         return None
 
     def _reserve(self, entry: Reserve, now: float) -> Granted | Wait:
+        if entry.hold in self.held:
+            return Granted(entry.hold)  # a keeper that lost its connection has sent it twice
         wait = self.wait(entry, now)
         if wait is None and entry.batch and now < self.asked + COURTESY and entry.waited < NO_LONGER:
             wait = Wait(SOON, "a task at a terminal goes first", "courtesy")
@@ -169,7 +175,7 @@ class Page:
             for gauge in self.gauges:
                 gauge.drop(held.amounts[gauge.counts])
                 gauge.take(now, came_to[gauge.counts], ours=entry.outcome == "ok")
-        for reading in entry.readings:
+        for reading in filter(None, map(believable, entry.readings)):
             self._find(reading).read(reading, sent=sent, now=now, own=own[reading.counts], held=before[reading.counts])
         health = self.health.setdefault(entry.model, Health())
         if entry.outcome == "ok":
@@ -179,7 +185,7 @@ class Page:
             failure = Failure(entry.outcome)
             health.fail(now, failure, entry.retry_after, entry.jitter)
             if failure in (Failure.MINUTE_QUOTA, Failure.DAY_QUOTA):
-                self._refused(entry, failure, now)
+                self._refused(entry, failure, before, now)
         elif health.probe in {name for name, _ in entry.holds}:
             health.probe = ""
 
@@ -202,16 +208,16 @@ class Page:
             "output": float(counted_out),
         }
 
-    def _refused(self, entry: Close, failure: Failure, now: float) -> None:
+    def _refused(self, entry: Close, failure: Failure, asked: Amounts, now: float) -> None:
         """A refusal the book did not foresee: rest, and let the window that is the likeliest cause take the blame."""
         day = failure is Failure.DAY_QUOTA
         able = [g for g in self.gauges if (g.seconds >= DAY) == day]
         seconds = REACTIONS[failure].rest if entry.retry_after is None else entry.retry_after
         if all(g.wait(now, 1.0) == 0 for g in able):
-            spared = {self._find(r).name for r in entry.readings if r.left}
+            spared = {self._find(r).name for r in filter(None, map(believable, entry.readings)) if r.left}
             culprit = max((g for g in able if g.name not in spared), key=lambda g: g.used(now) / g.limit, default=None)
             if culprit is not None:
-                culprit.refuse(now, known_for=now - self.begun)
+                culprit.refuse(now, wait=entry.retry_after, asked=asked[culprit.counts])
         if entry.retry_after is None:
             seconds = max((g.wait(now, 1.0) for g in able), default=0.0) or seconds
         for gauge in self.gauges:
@@ -220,12 +226,17 @@ class Page:
         self.why = str(failure)
 
     def _feels_its_way(self, amounts: Amounts, now: float) -> bool:
-        """Whether one request at a time should go: no answer or nothing but guesses yet, or beyond half of a guess."""
+        """Whether one request at a time should go: no answer yet, or beyond what is sure of some window."""
         if not self.gauges:
             return False
-        if not self.answers or not any(g.stated for g in self.gauges):
+        if not self.answers:
             return True
-        return any(not g.stated and g.used(now) + amounts[g.counts] > g.limit / 2 for g in self.gauges)
+        spoken = any(g.stated for g in self.gauges)  # then the others are no worse than the catalogue usually is
+        return any(
+            g.used(now) + amounts[g.counts] > (max(g.sure(now), g.limit / 2) if spoken else g.sure(now))
+            for g in self.gauges
+            if not g.stated
+        )
 
     def _amounts(self, entry: Reserve) -> dict[Counted, float]:
         tokens_in = float(min(entry.most_in, math.ceil(entry.tokens_in * self.ratio)))
@@ -241,7 +252,7 @@ class Page:
             ):  # fmt: skip
                 if gauge is not None:
                     self.gauges.remove(gauge)
-                self.gauges.append(self._with_held(gauge_of(window)))
+                self.gauges.append(self._with_held(gauge_of(window, self.seen)))
             else:
                 gauge.suit(window)
 
@@ -265,26 +276,38 @@ class Page:
             seconds = reading.seconds or (DAY if reading.counts == "requests" and same else MINUTE)
             name = f"{reading.counts} in {seconds:g} s"
             window = Window(name, reading.counts, reading.limit or 1_000_000_000, seconds)
-            nearest = self._with_held(gauge_of(window))
+            nearest = self._with_held(gauge_of(window, self.seen))
             self.gauges.append(nearest)
         return nearest
 
     def _turn_to(self, now: float) -> float:
-        """Time as the page sees it: it never runs backwards by a little, and a clock set back starts anew."""
+        """Time as the page sees it: it never runs backwards by a little; a clock that was set back takes all along."""
         if now < self.seen - MINUTE:
+            back = self.seen - now
             for gauge in self.gauges:
-                gauge.taken = [[now, now, gauge.total]] if gauge.total else []
-                gauge.seen, gauge.edge = now, 0.0
+                gauge.set_back(back, now)
             for held in self.held.values():
-                held.at, held.until = now, now + max(0.0, held.until - held.at)
-            self.rest = min(self.rest, now + LONGEST_REST)
+                held.at, held.until = held.at - back, held.until - back
+            for health in self.health.values():
+                health.until = max(0.0, health.until - back)
+            self.rest -= back
         else:
             now = max(now, self.seen)
         self.seen = now
-        self.begun = self.begun or now
         for name in [name for name, held in self.held.items() if held.until <= now]:
             held = self.held.pop(name)
             for gauge in self.gauges:
                 gauge.drop(held.amounts[gauge.counts])
                 gauge.take(now, held.amounts[gauge.counts])
         return now
+
+
+def believable(reading: Reading) -> Reading | None:
+    """The reading without what no server can mean; None when nothing is left of it."""
+    limit = reading.limit if reading.limit is not None and 0 < reading.limit <= MOST else None
+    left = reading.left if reading.left is not None and 0 <= reading.left <= MOST else None
+    reset = reading.reset if reading.reset is not None and 0 <= reading.reset <= LONGEST_RESET else None
+    seconds = reading.seconds if reading.seconds is not None and 0 < reading.seconds <= LONGEST_RESET else None
+    if limit is None and left is None and reset is None:
+        return None
+    return Reading(reading.counts, limit, left, reset, seconds)

@@ -27,7 +27,13 @@ class Form(Protocol[P]):
         """(the outcome, whether the page has changed). Raises nothing."""
         ...
 
-    def pack(self, page: P) -> bytes: ...
+    def asks(self, entry: Any) -> bool:
+        """Whether it may be refused, which leaves the page as it was."""
+        ...
+
+    def pack(self, page: P) -> bytes:
+        """The first byte is the version of the form, a letter or a digit."""
+        ...
 
     def unpack(self, body: bytes) -> P:
         """Raises ValueError for a body of another version, or a damaged one."""
@@ -52,18 +58,32 @@ class Pages(Protocol[P_co]):
     async def close(self) -> None: ...
 
 
+class ServerPages(Pages[P_co], Protocol[P_co]):
+    """Pages kept elsewhere, by a clock of its own."""
+
+    ahead: float  # seconds of that clock before this machine's, as last seen
+
+    def known(self) -> Mapping[str, P_co]:
+        """Every page as last seen, without asking."""
+        ...
+
+
 class MemoryPages(Generic[P]):
     """For one process, and gone with it."""
 
-    def __init__(self, form: Form[P], clock: Clock) -> None:
+    def __init__(self, form: Form[P], clock: Clock, seed: Mapping[str, P] | None = None) -> None:
         self._form, self._clock = form, clock
-        self._pages: dict[str, P] = {}
+        self._pages: dict[str, P] = dict(seed or {})
 
     async def turn(self, key: str, entry: Any) -> Any:
+        return self._form.apply(self.page(key), entry, self._clock.now())[0]
+
+    def page(self, key: str) -> P:
         page = self._pages.get(key)
-        if page is None:
-            page = self._pages.setdefault(key, self._form.blank())
-        return self._form.apply(page, entry, self._clock.now())[0]
+        return self._pages.setdefault(key, self._form.blank()) if page is None else page
+
+    def now(self) -> float:
+        return self._clock.now()
 
     async def look(self) -> tuple[Mapping[str, P], float]:
         return self._pages, self._clock.now()
