@@ -452,22 +452,3 @@ async def test_a_tool_loop_asks_the_guard_each_time(stub: Stub, monkeypatch: pyt
 
 def test_sse_helper_is_what_the_wires_send() -> None:
     assert sse({"type": "x"}, named=True) == [b'event: x\ndata: {"type": "x"}\n\n']
-
-
-@pytest.mark.parametrize("encoding", ["identity", "gzip"])
-async def test_a_reply_without_end_is_cut_off(stub: Stub, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
-    monkeypatch.setattr("understudy.agents.wire.LARGEST", 100_000)
-    monkeypatch.setattr("understudy.agents.wire.LARGEST_PACKED", 1_000)
-    reply = LOCAL.good("x" * 5_000_000)
-    if encoding == "gzip":
-        import gzip
-        import json
-
-        reply.body = gzip.compress(json.dumps(reply.body).encode())
-        reply.headers["content-encoding"] = "gzip"
-    stub.answer = reply
-    _, worker = await made(LOCAL, stub.url)
-    with pytest.raises(CallFailed) as failed:
-        await worker.work(calling(), Ledger())
-    assert failed.value.failure is Failure.MALFORMED
-    await worker.close()

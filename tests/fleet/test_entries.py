@@ -241,7 +241,7 @@ def test_any_stretch_of_a_window_holds_no_more_than_its_limit(seed: int, seconds
 
 
 def test_a_gauge_keeps_few_pieces_over_a_million_amounts() -> None:
-    gauge: Gauge = gauge_of(Window("RPD", "requests", 10**9, 86_400.0))
+    gauge: Gauge = gauge_of(Window("RPD", "requests", 10**9, 86_400.0), NOW)
     for number in range(200_000):
         gauge.take(NOW + number * 2.0, 1)
     assert len(gauge.taken) < 100

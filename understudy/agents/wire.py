@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5.0
 POOL = 200  # connections; more concurrent calls than this wait
 _LOGGERS = ("openai", "groq", "anthropic", "google_genai", "google.genai", "httpx", "httpcore", "httpx2", "httpcore2")
-LARGEST = 64_000_000  # bytes of a reply; no model writes as much
-LARGEST_PACKED = 512_000  # bytes of a compressed one: they may become a thousand times as many
 _observed: ContextVar[Observed | None] = ContextVar("observed_headers", default=None)
 
 
@@ -125,36 +123,8 @@ def _at_home(base_url: str, local_hosts: tuple[str, ...]) -> bool:
 
 
 async def _note(response: Any) -> None:
-    packed = response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
-    bounded = _bounded(next(k for k in type(response.stream).__mro__ if k.__name__ == "AsyncByteStream"))
-    response.stream = bounded(response.stream, LARGEST_PACKED if packed else LARGEST)
     seen = _observed.get()
     if seen is None:
         return
     seen.at = time.time()
     seen.headers = {k: v for name, v in response.headers.items() if "ratelimit" in (k := name.lower())}
-
-
-class TooLarge(Exception):
-    """A reply without end."""
-
-
-@cache
-def _bounded(stream: type[Any]) -> type[Any]:
-    """A stream of an HTTP library (two of them are in use) that ends with TooLarge beyond its limit."""
-
-    class Bounded(stream):
-        def __init__(self, inner: Any, most: int) -> None:
-            self._inner, self._left = inner, most
-
-        async def __aiter__(self) -> AsyncGenerator[bytes]:
-            async for piece in self._inner:
-                self._left -= len(piece)
-                if self._left < 0:
-                    raise TooLarge
-                yield piece
-
-        async def aclose(self) -> None:
-            await self._inner.aclose()
-
-    return Bounded
