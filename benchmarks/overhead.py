@@ -73,7 +73,9 @@ async def calls(port: int, count: int, rounds: int) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ZERO_KEY"] = "k"
-        provider = {"kind": "groq", "base_url": base, "accounts": [{"keys": ["env:ZERO_KEY"]}]}
+        # As many windows as a real one has, none of which fills: the quota book's work is measured too.
+        limits = dict.fromkeys(("rpm", "rpd", "tpm", "tpd"), 10**9)
+        provider = {"kind": "groq", "base_url": base, "accounts": [{"keys": ["env:ZERO_KEY"]}], "limits": limits}
         settings = parse({"providers": {"groq": provider}}, "benchmark")
         async with Director(settings, Path(folder)) as director:
             reply = await director.run(Task(QUESTION))

@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "director": BASE | {"fleet", "classifiers", "policies", "reuse", "agents", "tools", "store", "rehearsal"},
     "pipelines": BASE | {"director"},
     "gateway": BASE | {"director", "pipelines"},
-    "cli": BASE | {"director", "pipelines", "gateway", "rehearsal", "policies", "agents", "store", "classifiers"},
+    "cli": BASE
+    | {"director", "fleet", "pipelines", "gateway", "rehearsal", "policies", "agents", "store", "classifiers"},
     "__main__": {"cli"},
     "__init__": {"director", "types", "errors"},
 }

@@ -88,6 +88,18 @@ async def test_silence_about_usage_is_not_zero(wire: Wire, stub: Stub) -> None:
 
 
 @every
+@pytest.mark.parametrize("used", [(11, 0), (10**23, 7), (11, 10**23)], ids=["none", "input", "output"])
+async def test_usage_that_cannot_be_is_no_measurement(wire: Wire, used: tuple[int, int], stub: Stub) -> None:
+    stub.answer = wire.good("Hello", used)
+    _, worker = await made(wire, stub.url)
+    ledger = Ledger()
+    answer = await worker.work(calling(), ledger)
+    await worker.close()
+    assert (answer.text, answer.usage.measured, answer.usage.total) == ("Hello", False, 0)
+    assert ledger.settled == [None]
+
+
+@every
 async def test_cancelling_closes_the_connection_and_settles(wire: Wire, stub: Stub) -> None:
     stub.answer = Reply(hang=30.0)
     _, worker = await made(wire, stub.url)
@@ -347,9 +359,10 @@ async def test_logprobs_where_the_candidate_has_them(stub: Stub) -> None:
     assert stub.seen[0].json["logprobs"] is True
 
 
-async def test_readings_belong_to_their_own_call(stub: Stub) -> None:
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_readings_belong_to_their_own_call(stub: Stub, streamed: bool) -> None:
     def answer(seen: Seen) -> Reply:
-        reply = GROQ.good("x")
+        reply = GROQ.stream(["x"]) if streamed else GROQ.good("x")
         reply.headers["x-ratelimit-remaining-tokens"] = str(len(seen.json["messages"][-1]["content"]))
         return reply
 
@@ -357,7 +370,8 @@ async def test_readings_belong_to_their_own_call(stub: Stub) -> None:
     _, worker = await made(GROQ, stub.url)
 
     async def one(length: int) -> tuple[Reading, ...]:
-        return (await worker.work(calling(prompt="x" * length), Ledger())).readings
+        progress = (lambda _: None) if streamed else None
+        return (await worker.work(calling(prompt="x" * length), Ledger(), progress)).readings
 
     assert await asyncio.gather(*(one(n) for n in range(5, 15))) == [(Reading("tokens", left=n),) for n in range(5, 15)]
     await worker.close()
@@ -438,3 +452,22 @@ async def test_a_tool_loop_asks_the_guard_each_time(stub: Stub, monkeypatch: pyt
 
 def test_sse_helper_is_what_the_wires_send() -> None:
     assert sse({"type": "x"}, named=True) == [b'event: x\ndata: {"type": "x"}\n\n']
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_a_reply_without_end_is_cut_off(stub: Stub, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.setattr("understudy.agents.wire.LARGEST", 100_000)
+    monkeypatch.setattr("understudy.agents.wire.LARGEST_PACKED", 1_000)
+    reply = LOCAL.good("x" * 5_000_000)
+    if encoding == "gzip":
+        import gzip
+        import json
+
+        reply.body = gzip.compress(json.dumps(reply.body).encode())
+        reply.headers["content-encoding"] = "gzip"
+    stub.answer = reply
+    _, worker = await made(LOCAL, stub.url)
+    with pytest.raises(CallFailed) as failed:
+        await worker.work(calling(), Ledger())
+    assert failed.value.failure is Failure.MALFORMED
+    await worker.close()

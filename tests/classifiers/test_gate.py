@@ -128,6 +128,32 @@ def test_paths_match_absolute_and_through_links(tmp_path: Path, monkeypatch: pyt
     assert gate.judge(Task("hi", files=(Attachment("private/../other.txt", ""),))).sensitivity is PUBLIC
 
 
+@pytest.mark.parametrize(
+    ("glob", "path"),
+    [
+        ("~/medical/**", "~/medical/x.txt"),
+        ("~/medical/", "home/medical/x.txt"),
+        ("~/medical/**", "data/med/x.txt"),
+        ("home/medical/**", "data/med/x.txt"),
+        ("home/medical/**", "./home/medical/x.txt"),
+        ("./home/medical/**", "home/medical/x.txt"),
+        ("home/medical/**", "data/../home/medical/x.txt"),
+    ],
+)
+def test_a_folder_that_is_a_link_stays_private(
+    glob: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data" / "med").mkdir(parents=True)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "medical").symlink_to(tmp_path / "data" / "med")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    gate = Gate((glob,))
+    for given in dict.fromkeys((path, path if path.startswith("~") else f"{tmp_path}/{path}")):
+        assert gate.judge(Task("hi", files=(Attachment(given, ""),))).sensitivity is PRIVATE
+    assert gate.judge(Task("hi", files=(Attachment("data/x.txt", ""),))).sensitivity is PUBLIC
+
+
 def test_odd_paths_do_not_break_the_gate() -> None:
     gate = Gate(("~nobody-here/**", "[", "a[b"))
     assert gate.judge(Task("hi", files=(Attachment("\0", ""), Attachment("~nobody-here/x", "")))).sensitivity is PRIVATE
@@ -153,3 +179,20 @@ def test_strict_sees_names_and_balanced_does_not() -> None:
 def test_the_same_task_gets_the_same_verdict() -> None:
     task = Task(f"{MAIL}, password=Tr0ub4dor&3x, 84.17.33.201, 42 Elm Street")
     assert len({Gate().judge(task) for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my card ４１１１ １１１１ １１１１ １１１１",
+        "card 4111\n1111\n1111\n1111",
+        "card\n4111 1111\r\n1111 1111 bye",
+        "mail ａｎｎａ．ｂｅｒｇ＠ｎｏｒｄｌｉｃｈｔ－ｖｅｒｌａｇ．ｎｏ",
+    ],
+)
+def test_other_widths_and_line_breaks_hide_nothing(text: str) -> None:
+    assert Gate().look(text)
+
+
+def test_a_column_of_a_table_is_no_card() -> None:
+    assert not Gate().look("year\n" + "\n".join(str(n) for n in (4111, 1111, 1111, 1111, 2015)) + "\n")

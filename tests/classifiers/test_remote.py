@@ -130,6 +130,7 @@ def test_usable(text: str) -> None:
         '{"intent": "coding", "confidence": NaN}',
         '{"intent": "coding", "confidence": Infinity}',
         '{"intent": "coding", "confidence": 1e999}',
+        '{"intent": "coding", "confidence": 1' + "0" * 400 + "}",
         '{"intent": "coding", "confidence": 0.9, "sensitivity": "public"}',
         '{"intent": "coding", "confidence": 0.9} {"intent": "memory", "confidence": 0.9}',
         '{"intent": "coding", "confidence": 0.9',

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,30 @@ def test_a_signal_ends_it_in_order(number: signal.Signals, code: int, home: Path
     assert running.returncode == code
     assert b"Traceback" not in err
     assert json.loads(out.splitlines()[-1])["error"]["exit_code"] == code
+
+
+@pytest.mark.parametrize("source", ["-", "--file"])
+def test_a_pipe_nobody_writes_to_can_be_left(source: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    words = ["-"] if source == "-" else ["hello", "--file", str(tmp_path / "pipe")]
+    running = subprocess.Popen(
+        [sys.executable, SCRIPTED, "ask", *words],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    status = Path(f"/proc/{running.pid}/status")
+    while not _catches(status.read_text(), signal.SIGTERM):
+        time.sleep(0.01)
+    time.sleep(0.3)  # until it reads
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(timeout=10) == 143
+    assert b"Traceback" not in running.stderr.read()
+    for stream in (running.stdin, running.stdout, running.stderr):
+        stream.close()
+
+
+def _catches(status: str, number: signal.Signals) -> bool:
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 def test_a_closed_pipe_is_quiet() -> None:

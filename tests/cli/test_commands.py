@@ -39,6 +39,25 @@ def test_models(scripted, home: Path) -> None:
     assert told["models"][1]["local"] is True
 
 
+def test_models_tells_limits_ratings_and_sources(program, home: Path) -> None:
+    home.mkdir()
+    (home / "config.toml").write_text(
+        '[providers.g]\nkind = "groq"\naccounts = [ { name = "a", keys = ["env:UNDERSTUDY_TEST_KEY"] } ]\n'
+        'shared = "account"\nmodels = [ { id = "llama-3.1-8b-instant", ratings = { coding = 20 } } ]\n'
+    )
+    table = program("models", real=True, UNDERSTUDY_TEST_KEY="k").out
+    assert "30 RPM, 14.4k RPD, 6k TPM, 500k TPD" in table
+    (told,) = json.loads(program("models", "--json", real=True, UNDERSTUDY_TEST_KEY="k").out)["models"]
+    assert told["quota"] == "g/a"
+    assert told["limits"]["windows"][2] == {
+        "name": "TPM", "counts": "tokens", "limit": 6000, "seconds": 60.0, "zone": "",
+    }  # fmt: skip
+    assert (told["limits"]["charged"], told["limits"]["cached_free"]) == ("cap", True)
+    assert (told["ratings"], told["modalities"], told["input_usd"]) == ({"coding": 20}, ["text"], 0.05)
+    assert {"figures", "text", "dated"} == set(told["sources"][0])
+    assert told["dated"] == "2026-10"
+
+
 def test_no_model_is_no_success(scripted, home: Path) -> None:
     home.mkdir()
     (home / "config.toml").write_text('policy = "nobody"\n')

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
+
+from understudy.cli.doctor import examine
 
 REHEARSAL = '[providers.groq]\nkind = "rehearsal"\nplays = "groq"\nmodels = [ { id = "llama-3.1-8b-instant" } ]\n'
 LOCAL = '[providers.here]\nkind = "rehearsal"\nplays = "local"\nmodels = [ { id = "ministral-3b" } ]\n'
@@ -99,3 +103,28 @@ def test_lines_for_people(program, home: Path) -> None:
     assert "ok      configuration: " in ended.out
     assert "missing private tasks: there is no local model: private tasks will be refused\n        -> " in ended.out
     assert ended.out.rstrip().endswith("The models are simulated: their answers are not real.")
+
+
+GROQ = """\
+[providers.groq]
+kind = "groq"
+accounts = [ { keys = ["env:UNDERSTUDY_TEST_KEY"] } ]
+base_url = "http://127.0.0.1:9"
+models = [ { id = "gpt-oss-20b" }, { id = "qwen3-32b", dated = "2027-02-20" } ]
+"""
+
+
+@pytest.mark.parametrize(("today", "old"), [(date(2027, 1, 29), False), (date(2027, 1, 30), True)])
+def test_figures_that_nobody_compared_for_90_days(
+    home: Path, monkeypatch: pytest.MonkeyPatch, today: date, old: bool
+) -> None:
+    monkeypatch.setenv("UNDERSTUDY_TEST_KEY", "k")
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(home))
+    home.mkdir(exist_ok=True, mode=0o700)
+    (home / "config.toml").write_text(GROQ + REHEARSAL.replace("providers.groq", "providers.play"))
+    found = [f for f in asyncio.run(examine(str(home / "config.toml"), today)) if f.name == "catalogue"]
+    assert len(found) == old
+    for finding in found:
+        assert finding.state == "note"
+        assert "the figures of 1 models for 90 days: groq/openai/gpt-oss-20b (2026-10)" in finding.text
+        assert f'dated = "{today}"' in finding.remedy

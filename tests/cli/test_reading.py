@@ -104,10 +104,3 @@ def test_a_schema_is_an_object(tmp_path: Path) -> None:
     file = tmp_path / "schema.json"
     file.write_text('{"type": "object"}')
     assert read_schema(str(file)) == {"type": "object"}
-
-
-def test_a_pipe_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    with pytest.raises(UsageError, match="Nobody writes"):
-        read_text_file(str(pipe))

@@ -1,4 +1,4 @@
-"""Reading the configuration: what is none is named, and nothing is passed over in silence."""
+"""A configuration may be anything: it is read, or refused with what is wrong. Never a hang, never a bug report."""
 
 from __future__ import annotations
 
@@ -7,31 +7,102 @@ from pathlib import Path
 
 import pytest
 
-from understudy.config import load
+from understudy.cli import main
+from understudy.config.load import home, load, parse
+from understudy.config.secrets import read_key
 from understudy.errors import ConfigError
 
+SECRET = "gsk_canary4242424242"
 
-def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNDERSTUDY_POLCY", "v1")
-    with pytest.raises(ConfigError, match="did you mean UNDERSTUDY_POLICY"):
-        load.parse({}, "x")
-    monkeypatch.delenv("UNDERSTUDY_POLCY")
-    monkeypatch.setenv("UNDERSTUDY_SOMETHING_ELSE", "1")
-    load.parse({}, "x")
+BAD_FILES = {
+    "deep lists": "policy = " + "[" * 20_000 + "]" * 20_000,
+    "deep tables": "policy = " + "{a=" * 3_000 + "1" + "}" * 3_000,
+    "a number of 5,000 digits": "deadline = " + "1" * 5_000,
+    "larger than any": "# " + "x" * 1_100_000,
+    "not UTF-8": b'policy = "\xed\xa0\x80"',
+    "no command": '[providers.c]\nkind = "claude_code"\ncommand = []',
+    "infinite money": "[money]\nusd_per_day = inf",
+    "more money than there is": "[money]\nusd_per_day = 1e300",
+    "more tokens than can be counted": "[director]\ntokens_per_day = 10000000000000000000000000",
+    "an infinite price": '[providers.g]\nkind = "openai"\nmodels = [{ id = "x", input_usd = inf }]',
+    "an infinite deadline": "deadline = inf",
+    "a home of nobody": '[providers.l]\nkind = "llama_cpp"\nmodels = [{ id = "x", path = "~nobody-at-all/x.gguf" }]',
+    "NUL in a path": '[providers.l]\nkind = "llama_cpp"\nmodels = [{ id = "x", path = "/x\\u0000.gguf" }]',
+    "a script without end": '[providers.l]\nkind = "rehearsal"\nscript = "~nobody-at-all/x.toml"',
+    "a password in an address": f'[providers.g]\nkind = "groq"\nbase_url = "https://me:{SECRET}@127.0.0.1/v1"',
+    "a broken address": '[providers.g]\nkind = "openai_compatible"\nbase_url = "http://[::1"',
+}
 
 
-def test_what_is_no_small_plain_file_is_not_read(tmp_path: Path) -> None:
-    big, pipe = tmp_path / "big.toml", tmp_path / "pipe"
-    big.write_bytes(b"#" * 2_000_000)
-    os.mkfifo(pipe)
-    with pytest.raises(ConfigError, match="larger than"):
-        load.load(big)
-    for path in (pipe, Path("/dev/zero"), tmp_path):
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_is_refused_with_a_remedy(tmp_path: Path, name: str) -> None:
+    file, content = tmp_path / "config.toml", BAD_FILES[name]
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as refusal:
+        load(file)
+    assert refusal.value.remedy
+    assert SECRET not in f"{refusal.value}"
+
+
+def test_pipes_and_devices_are_no_configuration(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         with pytest.raises(ConfigError, match="not a file"):
-            load.load(path)
+            load(path)
 
 
-def test_a_number_is_finite() -> None:
-    for value in (float("inf"), float("nan")):
-        with pytest.raises(ConfigError, match="deadline"):
-            load.parse({"deadline": value}, "x")
+@pytest.mark.parametrize("path", ["~nobody-at-all/x.toml", "/tmp/" + "a" * 5_000], ids=["nobody", "long"])
+def test_a_path_that_is_none(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError):
+        load(path)
+    monkeypatch.setenv("UNDERSTUDY_HOME", path)
+    with pytest.raises(ConfigError):
+        load()
+
+
+def test_a_home_of_nobody_is_told_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNDERSTUDY_HOME", "~nobody-at-all/x")
+    with pytest.raises(ConfigError):
+        home()
+    assert main.run(["budget"]) == 2
+    said = capsys.readouterr()
+    assert "~nobody-at-all" in said.err
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("UNDERSTUDY_POLCY", "UNDERSTUDY_POLICY"),
+        ("UNDERSTUDY_DIRECTR__TOKENS_PER_DAY", "UNDERSTUDY_DIRECTOR"),
+        ("UNDERSTUDY_HOMEE", "UNDERSTUDY_HOME"),
+    ],
+)
+def test_a_misspelt_variable_is_not_silently_no_limit(name: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ConfigError, match=meant):
+        parse({}, "here")
+
+
+def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDY_TEST_CLAUDE", "/x")
+    monkeypatch.setenv("UNDERSTUDY_DEADLINE", "7")
+    assert parse({}, "here").deadline == 7
+
+
+def test_a_variable_that_is_nested_too_deeply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDY_PROVIDERS", "[" * 100_000)
+    with pytest.raises(ConfigError, match="deep"):
+        parse({}, "here")
+
+
+def test_a_key_file_is_a_small_plain_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").write_text("k" * 100_000)
+    (tmp_path / "key").write_text(f"{SECRET}\n")
+    for path in (tmp_path / "pipe", tmp_path / "large", tmp_path, "/dev/zero", "~nobody-at-all/key", "/x\0y"):
+        with pytest.raises(ConfigError, match="key file"):
+            read_key(f"file:{path}")
+    assert read_key(f"file:{tmp_path}/key").reveal() == SECRET

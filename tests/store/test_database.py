@@ -208,6 +208,17 @@ async def test_loose_modes_are_tightened(home: Path, clock: HandClock, path: Pat
     assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) == (0o600, 0o700)
 
 
+async def test_a_file_that_is_not_ours_keeps_its_mode(home: Path, clock: HandClock, path: Path) -> None:
+    foreign = home.parent / "notes.txt"
+    foreign.write_text("not a database, and none of our business" * 20)
+    foreign.chmod(0o644)
+    path.parent.mkdir(parents=True)
+    path.symlink_to(foreign)
+    with pytest.raises(StoreError):
+        await Store.open(home, clock)
+    assert stat.S_IMODE(foreign.stat().st_mode) == 0o644
+
+
 async def test_two_stores_of_one_process_share_the_budget(home: Path, clock: HandClock) -> None:
     async with await Store.open(home, clock) as one, await Store.open(home, clock) as other:
         await one.ledger.allow("day", tokens=50, micro_usd=None)

@@ -40,7 +40,7 @@ def refused(text: str, **fields: object) -> CallFailed:
 
 def test_a_call_that_our_budget_ended_is_an_answer():
     result = read(SAID, DONE | {"stop_reason": "end_turn", "total_cost_usd": 0.25})
-    assert (result.text, result.usage, result.cost_usd) == ("hello", Usage(15, 5), 0.25)
+    assert (result.text, result.usage, result.cost_usd) == ("hello", Usage(15, 5, cached_tokens=3), 0.25)
     assert result.model == "m"
 
 
@@ -51,6 +51,18 @@ def test_a_hang_after_the_answer_does_not_lose_it():
 def test_several_blocks_and_noise_make_one_text():
     noise = [b"warning: not json", b"[]", b"null", b"{}", {"type": "assistant", "parent_tool_use_id": "x"}, {"type": 3}]
     assert read(SAID, *noise, SAID, DONE).text == "hellohello"
+
+
+@pytest.mark.parametrize("count", ["NaN", "Infinity", "-5", "1e30", "1" + "0" * 400, '"5"'])
+def test_counts_that_cannot_be_are_not_measured(count: str):
+    lying = json.dumps(DONE | {"num_turns": "N", "total_cost_usd": "N", "modelUsage": {"m": {"outputTokens": "N"}}})
+    result = read(SAID, lying.replace('"N"', count).encode())
+    assert (result.text, result.usage) == ("hello", Usage(measured=False))
+    assert result.cost_usd is None
+
+
+def test_nesting_without_end_is_noise():
+    assert read(SAID, b"[" * 100_000, DONE).text == "hello"
 
 
 def test_the_last_of_several_results_counts():
@@ -64,7 +76,7 @@ def test_the_last_of_several_results_counts():
 def test_an_empty_answer_is_malformed_and_paid_for(text):
     said = {"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}}
     error = failure(said, DONE)
-    assert (error.failure, error.charged, error.usage) == (Failure.MALFORMED, True, Usage(15, 5))
+    assert (error.failure, error.charged, error.usage) == (Failure.MALFORMED, True, Usage(15, 5, cached_tokens=3))
 
 
 def test_a_refusal_is_filtered_content():

@@ -49,7 +49,7 @@ async def test_an_answer_and_its_cost(tmp_path, mode):
     with AnthropicStub(Says("pong", input_tokens=90, cache_read=7, cache_write=3, output_tokens=5)) as stub:
         rig = Rig(tmp_path, stub.url, mode)
         result = await ask(rig, output_cap=77)
-        assert (result.text, result.usage, result.stop) == ("pong", Usage(100, 5), "end_turn")
+        assert (result.text, result.usage, result.stop) == ("pong", Usage(100, 5, cached_tokens=7), "end_turn")
         assert result.cost_usd is not None
         assert result.cost_usd > 0
         assert [r.path for r in stub.requests] == ["/v1/messages?beta=true"]  # and nothing else at all

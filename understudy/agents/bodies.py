@@ -70,4 +70,9 @@ def _tables(value: object) -> list[dict[str, Any]]:
 
 
 def _words(value: object) -> str:
-    return (value if isinstance(value, str) else json.dumps(value, default=str))[:LONGEST].lower()
+    if not isinstance(value, str):
+        try:
+            value = json.dumps(value, default=str)
+        except (ValueError, RecursionError, TypeError):
+            return ""
+    return value[:LONGEST].lower()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from understudy.agents.catalogue import Entry, entry, list_price
-from understudy.agents.limits import overridden, tokens_per_minute
+from understudy.agents.catalogue import Entry, Rules, entry, list_price, rules
+from understudy.agents.limits import stated, tokens_per_minute
 from understudy.config.locality import is_local
 from understudy.config.quota import LimitTable, QuotaTable
 from understudy.config.secrets import Secret, check_key, no_key, read_key
@@ -82,19 +82,21 @@ def build(
 
 
 def _candidate(name: str, provider: Provider, settings: Settings, account: Account, model: Model) -> Candidate:
-    known = entry(provider.kind, model.id)
     local = is_local(provider, model.id, settings.local_hosts)
-    prices = _prices(provider.kind, model, known, local)
-    context = _first(model.context, known and known.context, PLAIN_CONTEXT)
-    limits = limits_of(known, provider, model, account)
+    known = entry("local", model.id) if local else entry(provider.kind, model.id, provider.base_url)
+    prices = _prices(provider, model, known, local)
+    # What a local server was started with, it alone knows: a row of the catalogue tells what the model could do.
+    context = _first(model.context, None if local else known and known.context, PLAIN_CONTEXT)
     capabilities = model.capabilities if model.capabilities is not None else (known.capabilities if known else ())
+    free = _free(provider, model, known, local)
+    limits = limits_of(provider, account, model, known if free and not local else None, local=local)
     return Candidate(
         provider=name,
         kind=provider.kind,
         account=account.name,
         model=_wire_name(provider.kind, model.id, known),
         local=local,
-        free=_free(provider, model, known, local),
+        free=free,
         context=context,
         output_cap=min(_first(model.output_cap, known and known.output_cap, PLAIN_OUTPUT), context),
         tokens_per_minute=tokens_per_minute(limits),
@@ -107,17 +109,26 @@ def _candidate(name: str, provider: Provider, settings: Settings, account: Accou
     )
 
 
-def limits_of(known: Entry | None, provider: Provider, model: Model, account: Account) -> Limits:
-    """The catalogue's, under the provider's, the model's and the account's word."""
-    limits = overridden(known.limits if known else Limits(), provider, model)
-    if model.tokens_per_minute is not None:
-        limits = overridden(limits, QuotaTable(limits=LimitTable(tpm=model.tokens_per_minute)))
-    return overridden(limits, account)
+def limits_of(
+    provider: Provider, account: Account, model: Model, known: Entry | None = None, *, local: bool = False
+) -> Limits:
+    """What the account says, else the model, else the provider's table, else the catalogue.
+
+    `known` is None where the catalogue's windows do not hold: they are those of a free plan.
+    """
+    how = Rules() if local else rules(provider.kind, provider.base_url)
+    return stated(known.limits if known else how.limits, how.day, layers(provider, account, model))
+
+
+def layers(provider: Provider, account: Account, model: Model) -> tuple[QuotaTable, ...]:
+    """Who may speak of the windows of a candidate, the last with the last word."""
+    short = (QuotaTable(limits=LimitTable(tpm=model.tokens_per_minute)),) if model.tokens_per_minute else ()
+    return (provider, *short, model, account)
 
 
 def _wire_name(kind: str, id_: str, known: Entry | None) -> str:
     """Groq and Gemini have one name for a model, which its short name stands for; hosts of open models differ."""
-    return known.model if known and kind != "openai_compatible" else id_
+    return known.model if known and kind not in ("openai_compatible", "llama_cpp") else id_
 
 
 def _free(provider: Provider, model: Model, known: Entry | None, local: bool) -> bool:
@@ -127,15 +138,17 @@ def _free(provider: Provider, model: Model, known: Entry | None, local: bool) ->
     if provider.kind in PAID_KINDS:
         return False
     if provider.kind == "openai_compatible":
-        return local
+        return local or (known is not None and known.free)
     return known.free if known else True
 
 
-def _prices(kind: str, model: Model, known: Entry | None, local: bool) -> tuple[float, float]:
+def _prices(provider: Provider, model: Model, known: Entry | None, local: bool) -> tuple[float, float]:
     """USD per million tokens. A local model has no list price."""
-    found = (known.input_usd, known.output_usd) if known and not local else None
+    found = None
+    if known and not local and known.input_usd is not None and known.output_usd is not None:
+        found = known.input_usd, known.output_usd
     if found is None and not local and (model.input_usd is None or model.output_usd is None):
-        found = list_price(kind, model.id)
+        found = list_price(provider.kind, model.id, provider.base_url)
     said = found or (0.0, 0.0)
     return (
         said[0] if model.input_usd is None else model.input_usd,

@@ -37,8 +37,8 @@ _ON_THE_WIRE = frozenset(
 
 def failed(error: BaseException, candidate: Candidate, now: float | None = None) -> CallFailed:
     """The CallFailed for any exception a call can end with. Never raises; a CallFailed comes back as it is."""
-    if isinstance(error, CallFailed):
-        return error
+    if ours := next((link for link in _chain(error) if isinstance(link, CallFailed)), None):
+        return ours  # also where an SDK has wrapped what our own client raised
     from pydantic_ai import exceptions as pai
 
     moment = time.time() if now is None else now
@@ -112,7 +112,7 @@ def _refused(
         retry_after=found.retry_after,
         status=status,
         charged=found.charged or in_stream,  # a stream that had begun has produced tokens
-        readings=readings({k.lower(): v for k, v in (headers or {}).items()}, now, body),
+        readings=readings(candidate.kind, headers, body, now, status),
     )
 
 

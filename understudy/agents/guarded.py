@@ -16,9 +16,11 @@ from pydantic_ai.usage import RequestUsage
 
 from understudy.agents.conversation import bound_of_request
 from understudy.agents.failures import failed
+from understudy.agents.wire import observing
 from understudy.types import Candidate, Guard, Hold, Usage
 
 T = TypeVar("T")
+MOST_TOKENS = 100_000_000  # in or out of one request: ten times the largest context there is
 COUNT_SECONDS = 5.0  # how long the exact count of tokens may take before the bound must do
 
 
@@ -115,7 +117,8 @@ class Guarded(WrapperModel):
         hold = await self._before(0, 0)
         try:
             async with asyncio.timeout(COUNT_SECONDS):
-                counted = await self.wrapped.count_tokens(messages, settings, parameters)
+                with observing():  # counting has limits of its own, which are not the candidate's
+                    counted = await self.wrapped.count_tokens(messages, settings, parameters)
         except Exception:  # noqa: BLE001  any failure here only means that the bound is used
             return None
         finally:
@@ -135,13 +138,17 @@ class Guarded(WrapperModel):
 
 
 def usage_of(response: ModelResponse) -> Usage | None:
-    """What the server measured, or None. A reply that failed (Groq's tool_use_failed) reports zeros: not measured."""
+    """What the server measured, or None. A reply that failed (Groq's tool_use_failed) reports zeros: not measured.
+
+    Neither is what no server can mean: an answer made of no tokens, or more tokens than any context holds.
+    """
     said: RequestUsage = response.usage
-    if said.unmeasured_requests or said.input_tokens <= 0:
+    if said.unmeasured_requests or not 0 < said.input_tokens <= MOST_TOKENS:
         return None
-    return Usage(
-        said.input_tokens, said.output_tokens, cached_tokens=max(0, min(said.cache_read_tokens, said.input_tokens))
-    )
+    if not 0 <= said.output_tokens <= MOST_TOKENS or (not said.output_tokens and response.parts):
+        return None
+    cached = min(max(0, said.cache_read_tokens), said.input_tokens)
+    return Usage(said.input_tokens, said.output_tokens, cached_tokens=cached)
 
 
 async def _swallow(task: asyncio.Future[T]) -> None:

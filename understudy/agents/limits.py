@@ -1,15 +1,16 @@
-"""The limits of a candidate: the catalogue's, under what the provider, the model and the account say in that order."""
+"""From what is known and what the user states to the windows of a candidate. Whoever is nearer to it has the word."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from understudy.config.quota import LimitTable, QuotaTable, WindowTable
+from understudy.config.quota import DAY, LimitTable, QuotaTable, WindowTable
 from understudy.types import Counted, Limits, Window
 
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
-UNITS: Mapping[str, tuple[Counted, float]] = {
+MINUTE, HOUR = 60.0, 3600.0
+SHORT: dict[str, tuple[Counted, float]] = {
     "rpm": ("requests", MINUTE),
     "rph": ("requests", HOUR),
     "rpd": ("requests", DAY),
@@ -17,54 +18,58 @@ UNITS: Mapping[str, tuple[Counted, float]] = {
     "tph": ("tokens", HOUR),
     "tpd": ("tokens", DAY),
 }
+_ORDER = {short.upper(): place for place, short in enumerate(SHORT)}
 
 
-def limits_from(figures: Mapping[str, int], *, day: str = "rolling") -> tuple[Window, ...]:
-    """Windows from rpm, rph, rpd, tpm, tph, tpd; day: "rolling" or a time zone."""
-    return tuple(_window(name, figures[name], day) for name in UNITS if name in figures)
+def windows_of(figures: Mapping[str, int], day: str = "rolling") -> tuple[Window, ...]:
+    """{"rpm": 30, "tpd": 500000} as windows; `day`: "rolling", or the time zone whose midnight ends it."""
+    return tuple(_short(short, figures[short], day) for short in SHORT if short in figures)
 
 
-def overridden(known: Limits, *tables: QuotaTable) -> Limits:
-    """The limits with each table's word put over them, in order: the last one wins."""
-    for table in tables:
-        if table.windows is not None:
-            known = replace(known, windows=tuple(_own(i, window) for i, window in enumerate(table.windows)))
-        if table.limits is not None:
-            known = replace(known, windows=_patched(known.windows, table.limits))
-        said = {
-            name: value for name in ("charged", "shared", "cached_free") if (value := getattr(table, name)) is not None
-        }
-        known = replace(known, **said)
-    return known
+def stated(known: Limits, day: str, layers: Iterable[QuotaTable]) -> Limits:
+    """`known`, as the layers change it, the last of them with the last word.
+
+    `windows` of a layer replace all that is behind it; its `limits` then replace single ones. `day` is the clock of
+    days nobody has spoken of yet.
+    """
+    windows = {w.name: w for w in known.windows}
+    rules: dict[str, Any] = {}
+    for layer in layers:
+        if layer.windows is not None:
+            windows = {w.name: w for w in map(_own, layer.windows)}
+        if layer.limits is not None:
+            day = layer.limits.day or day
+            windows = _changed(windows, layer.limits, day)
+        said = {"charged": layer.charged, "shared": layer.shared, "cached_free": layer.cached_free}
+        rules |= {name: value for name, value in said.items() if value is not None}
+    ordered = sorted(windows.values(), key=lambda w: _ORDER.get(w.name, len(_ORDER)))
+    return replace(known, windows=tuple(ordered), **rules)
 
 
 def tokens_per_minute(limits: Limits) -> int | None:
-    """The largest request that can ever pass, by the token windows of a minute or less; None without one."""
+    """What a single request can never exceed: the smallest window of tokens of a minute or less."""
     return min((w.limit for w in limits.windows if w.counts == "tokens" and w.seconds <= MINUTE), default=None)
 
 
-def _patched(windows: tuple[Window, ...], table: LimitTable) -> tuple[Window, ...]:
-    days = {w.zone or "rolling" for w in windows if w.seconds == DAY}
-    day = table.day or next(iter(days), "rolling")
-    kept = {w.name: w for w in windows}
-    for name in UNITS:
-        said = getattr(table, name)
-        if said is False:
-            kept.pop(name.upper(), None)
-        elif said is not None:
-            kept[name.upper()] = _window(name, said, day)
-    if table.day is not None:
-        zone = "" if table.day == "rolling" else table.day
-        kept = {name: replace(w, zone=zone) if w.seconds == DAY else w for name, w in kept.items()}
-    return tuple(kept.values())
+def _short(short: str, limit: int, day: str) -> Window:
+    counts, seconds = SHORT[short]
+    return Window(short.upper(), counts, limit, seconds, "" if seconds < DAY or day == "rolling" else day)
 
 
-def _window(name: str, limit: int, day: str) -> Window:
-    counts, seconds = UNITS[name]
-    return Window(name.upper(), counts, limit, seconds, day if seconds == DAY and day != "rolling" else "")
+def _own(table: WindowTable) -> Window:
+    length = f"a day in {table.zone}" if table.zone else f"{table.seconds:g} s"
+    return Window(table.name or f"{table.counts} in {length}", table.counts, table.limit, table.seconds, table.zone)
 
 
-def _own(number: int, table: WindowTable) -> Window:
-    length = "day" if table.zone else f"{table.seconds:g} s"
-    name = table.name or f"{table.counts} in {length}" + (f" ({number + 1})" if number else "")
-    return Window(name, table.counts, table.limit, DAY if table.zone else table.seconds, table.zone)
+def _changed(windows: Mapping[str, Window], table: LimitTable, day: str) -> dict[str, Window]:
+    changed = dict(windows)
+    for short, (_, seconds) in SHORT.items():
+        limit: int | None = getattr(table, short)
+        name = short.upper()
+        if limit is False:
+            changed.pop(name, None)
+        elif limit is not None:
+            changed[name] = _short(short, limit, day)
+        elif table.day is not None and seconds == DAY and name in changed:
+            changed[name] = _short(short, changed[name].limit, day)
+    return changed

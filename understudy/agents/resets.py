@@ -30,10 +30,10 @@ _UNITS = {
     "ns": 1e-9,
 }
 _WORDS = "days?|hours?|hrs?|minutes?|mins?|milliseconds?|seconds?|secs?|ms|µs|μs|us|ns|d|h|m|s"
-_STEP = rf"\d{{1,12}}(?:\.\d{{0,12}})?\s?(?:{_WORDS})"
+_STEP = rf"\d{{1,12}}(?:\.\d{{0,20}})?\s?(?:{_WORDS})"
 _SPAN = re.compile(rf"(?:{_STEP}(?![A-Za-z])|{_STEP}(?=\d))(?:[\s,]{{0,2}}{_STEP}(?![A-Za-z])|{_STEP}(?=\d))*", re.I)
-_ONE = re.compile(r"(\d{1,12}(?:\.\d{0,12})?)\s?([A-Za-zµμ]+)")
-_NUMBER = re.compile(r"[+-]?\d{1,16}(?:\.\d{0,12})?")
+_ONE = re.compile(r"(\d{1,12}(?:\.\d{0,20})?)\s?([A-Za-zµμ]+)")
+_NUMBER = re.compile(r"[+-]?\d{1,16}(?:\.\d{0,20})?")
 _ASKED = re.compile(r"(?:try again|retry|wait|available again|resets?)\b[^.\d]{0,40}", re.I)
 
 

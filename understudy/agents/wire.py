@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from understudy.agents.flood import PLAIN, bounded
 from understudy.config.locality import is_local_host
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5.0
 POOL = 200  # connections; more concurrent calls than this wait
 _LOGGERS = ("openai", "groq", "anthropic", "google_genai", "google.genai", "httpx", "httpcore", "httpx2", "httpcore2")
-_observed: ContextVar[MutableMapping[str, str] | None] = ContextVar("observed_headers", default=None)
+LARGEST = 64_000_000  # bytes of a reply; no model writes as much
+LARGEST_PACKED = 512_000  # bytes of a compressed one: they may become a thousand times as many
+_observed: ContextVar[Observed | None] = ContextVar("observed_headers", default=None)
 
 
 @dataclass(slots=True)
@@ -37,10 +41,21 @@ class Wire:
         await self.client.aclose()
 
 
+@dataclass(slots=True)
+class Observed:
+    """Of the last reply within a block: its rate-limit headers, lower-cased, and when they came (epoch seconds)."""
+
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    at: float = 0.0
+
+
 @contextmanager
-def observing() -> Generator[Mapping[str, str]]:
-    """The rate-limit headers of the last reply received within this block, lower-cased; right under concurrency."""
-    seen: dict[str, str] = {}
+def observing() -> Generator[Observed]:
+    """What the last reply received within this block says of its limits; a block within is on its own.
+
+    Right under concurrency: each task sees the replies to its own requests.
+    """
+    seen = Observed()
     token = _observed.set(seen)
     try:
         yield seen
@@ -59,7 +74,8 @@ def client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx2.Async
         verify=_tls(),
         trust_env=not _at_home(base_url, local_hosts),
         follow_redirects=False,
-        event_hooks={"response": [_note]},
+        headers={"accept-encoding": PLAIN},
+        event_hooks={"response": [_note, bounded(httpx2.AsyncByteStream)]},
     )
 
 
@@ -74,7 +90,8 @@ def legacy_client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx
         verify=_tls(),
         trust_env=not _at_home(base_url, local_hosts),
         follow_redirects=False,
-        event_hooks={"response": [_note]},
+        headers={"accept-encoding": PLAIN},
+        event_hooks={"response": [_note, bounded(httpx.AsyncByteStream)]},
     )
 
 
@@ -108,12 +125,36 @@ def _at_home(base_url: str, local_hosts: tuple[str, ...]) -> bool:
 
 
 async def _note(response: Any) -> None:
+    packed = response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+    bounded = _bounded(next(k for k in type(response.stream).__mro__ if k.__name__ == "AsyncByteStream"))
+    response.stream = bounded(response.stream, LARGEST_PACKED if packed else LARGEST)
     seen = _observed.get()
     if seen is None:
         return
-    fresh = {
-        k.lower(): v for k, v in response.headers.items() if "ratelimit" in k.lower() or "retry-after" in k.lower()
-    }
-    if fresh:
-        seen.clear()
-        seen.update(fresh)
+    seen.at = time.time()
+    seen.headers = {k: v for name, v in response.headers.items() if "ratelimit" in (k := name.lower())}
+
+
+class TooLarge(Exception):
+    """A reply without end."""
+
+
+@cache
+def _bounded(stream: type[Any]) -> type[Any]:
+    """A stream of an HTTP library (two of them are in use) that ends with TooLarge beyond its limit."""
+
+    class Bounded(stream):
+        def __init__(self, inner: Any, most: int) -> None:
+            self._inner, self._left = inner, most
+
+        async def __aiter__(self) -> AsyncGenerator[bytes]:
+            async for piece in self._inner:
+                self._left -= len(piece)
+                if self._left < 0:
+                    raise TooLarge
+                yield piece
+
+        async def aclose(self) -> None:
+            await self._inner.aclose()
+
+    return Bounded

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from understudy.agents import failures
 from understudy.agents.conversation import bound_of_call, instructions_of, messages_of
-from understudy.agents.readings import readings
-from understudy.agents.wire import Wire, observing
+from understudy.agents.readings import aged, readings
+from understudy.agents.wire import Observed, Wire, observing
 from understudy.errors import CallFailed, UnderstudyError
-from understudy.types import Answer, Call, Candidate, Guard, Role, Sensitivity, Usage
+from understudy.types import Answer, Call, Candidate, Guard, Reading, Role, Sensitivity, Usage
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
@@ -79,12 +79,12 @@ class ModelWorker:
         )
         limit = asyncio.timeout(call.timeout)
         failure: CallFailed
-        said: Mapping[str, str] = {}
+        seen = Observed()
         try:
-            with observing() as said:
+            with observing() as seen:
                 async with limit:
                     answer = await self._answer(model, call, tools, progress)
-                return replace(answer, readings=readings(said, time.time())) if said else answer
+                return replace(answer, readings=self._said(seen))
         except CallFailed as error:
             failure = error
         except UnderstudyError:
@@ -96,8 +96,7 @@ class ModelWorker:
                 failure = failures.failed(error, self.candidate)
         if failure.usage is None and model.used.total:
             failure.usage = model.used
-        if not failure.readings and said:
-            failure.readings = readings(said, time.time())
+        failure.readings = failure.readings or self._said(seen)
         raise failure  # outside the except block: the cause would carry the provider's body along
 
     def bound(self, call: Call) -> int:
@@ -127,6 +126,12 @@ class ModelWorker:
             os.environ.setdefault("PYDANTIC_AI_NO_BANNER", "1")  # it would write to the user's terminal
             self._wire = self._connect()
         return self._wire
+
+    def _said(self, seen: Observed) -> tuple[Reading, ...]:
+        """What the last reply's headers said, as it reads now: a long stream ends well after its headers came."""
+        if not seen.headers:
+            return ()
+        return aged(readings(self.candidate.kind, seen.headers, None, seen.at, None), time.time() - seen.at)
 
     def _tools(self, call: Call) -> tuple[str, ...]:
         """The tools this candidate gets. A private call gets none that reaches the network: a URL carries text."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import json
+import os
+import posixpath
 import re
 from pathlib import Path
 from typing import Literal, get_args
@@ -26,7 +28,7 @@ class Gate:
     def __init__(self, private_paths: tuple[str, ...] = (), operating_point: OperatingPoint = "balanced") -> None:
         if operating_point not in get_args(OperatingPoint):
             raise ConfigError(f"There is no operating point {operating_point!r}.", remedy="Write balanced or strict.")
-        self._globs = tuple(_compile(glob) for glob in private_paths)
+        self._globs = tuple(compiled for glob in private_paths for compiled in _compile(glob))
         self._detectors = detectors.STRICT if operating_point == "strict" else detectors.BALANCED
 
     def judge(self, task: Task, session_private: bool = False) -> Verdict:
@@ -52,9 +54,7 @@ class Gate:
     def _is_private_path(self, path: str) -> bool:
         if not self._globs:
             return False
-        given = path.replace("\\", "/")
-        absolute = _absolute(path)
-        names = (given, absolute, absolute.rpartition("/")[2])
+        names = _names(path)
         return any(glob.match(name) for glob in self._globs for name in names)
 
 
@@ -77,16 +77,30 @@ def _carried(task: Task) -> list[str]:
     return texts
 
 
-def _absolute(path: str) -> str:
+def _names(path: str) -> tuple[str, ...]:
+    """Every way to call a file: as given, absolute with its links and without, from the working folder, its bare name.
+
+    A folder of the glob may itself be a link, and so may one of the path.
+    """
+    given = path.replace("\\", "/")
+    names = [given]
     try:
-        return Path(path).expanduser().resolve().as_posix()
+        expanded = Path(given).expanduser().as_posix()
+        absolute = os.path.abspath(expanded)
+        names += [posixpath.normpath(expanded), absolute, Path(expanded).resolve().as_posix()]
+        names += [os.path.relpath(name) for name in names[-2:]]
     except (OSError, RuntimeError, ValueError):
-        # A null byte or an unknown ~user: the path as given is all there is.
-        return path
+        pass  # a null byte or an unknown ~user: the path as given is all there is
+    names.append(names[-1].rpartition("/")[2])
+    names.append(given.rpartition("/")[2])
+    return tuple(dict.fromkeys(names))
 
 
-def _compile(glob: str) -> re.Pattern[str]:
-    """A glob as a regex: ** crosses folders, * and ? do not, a trailing slash means all below."""
+def _compile(glob: str) -> tuple[re.Pattern[str], ...]:
+    """A glob as regexes, as written and with its links followed.
+
+    ** crosses folders, * and ? do not, a trailing slash means all below.
+    """
     if not glob.strip():
         raise ConfigError("private_paths has an empty glob.", remedy="Remove it, or write ** for every file.")
     expanded = glob.replace("\\", "/")
@@ -94,9 +108,24 @@ def _compile(glob: str) -> re.Pattern[str]:
         # A home that nobody has stays as it is written.
         with contextlib.suppress(RuntimeError):
             expanded = Path(expanded).expanduser().as_posix() + ("/" if glob.endswith("/") else "")
+    while expanded.startswith("./"):
+        expanded = expanded[2:].lstrip("/")
     if expanded.endswith("/"):
         expanded += "**"
-    return re.compile(_translate(expanded), re.IGNORECASE)
+    return tuple(re.compile(_translate(one), re.IGNORECASE) for one in dict.fromkeys((expanded, _followed(expanded))))
+
+
+def _followed(glob: str) -> str:
+    """The glob with the links in its folders followed, as far as they are spelled out."""
+    wild = next((at for at, character in enumerate(glob) if character in "*?["), len(glob))
+    head, slash, tail = glob[:wild].rpartition("/")
+    if not slash or not head:
+        return glob
+    try:
+        real = os.path.realpath(head)
+    except (OSError, ValueError):
+        return glob
+    return glob if real == os.path.abspath(head) else f"{real}/{tail}{glob[wild:]}"
 
 
 def _translate(glob: str) -> str:

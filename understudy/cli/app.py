@@ -135,6 +135,23 @@ def models(context: typer.Context, as_json: AsJson = False, config: Config = Non
 
 
 @app.command()
+def fleet(
+    context: typer.Context,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Show who can work now.
+
+    Every window used and left, of all processes together; who rests and why; how long answers take. A limit with a
+    question mark is the catalogue's, which no server has confirmed yet.
+    """
+    from understudy.cli.fleet import fleet as work
+
+    return _later(lambda: work(_config(context, config), watch=watch, as_json=as_json))
+
+
+@app.command()
 def agents(as_json: AsJson = False) -> Work:
     """List the specialists."""
     from understudy.cli.listing import agents as work

@@ -15,6 +15,7 @@ from understudy.cli.reading import read_attachment, read_schema, read_task_text
 from understudy.cli.render import footer, show_answer
 from understudy.cli.running import open_director
 from understudy.cli.terminal import hint, is_lively, say
+from understudy.cli.warm import in_background
 from understudy.errors import UnderstudyError, UsageError
 from understudy.telemetry.log import log
 from understudy.types import Event, Finished, Progress, Quality, Reply, Sensitivity, Stage, Task, Text
@@ -64,7 +65,8 @@ class Wishes:
 
 async def ask_for(config: str | None, wishes: Wishes, *, as_json: bool, stream: bool) -> int:
     """Raises UsageError for wishes that cannot be, and what the director raises."""
-    return await ask(config, wishes.read(), as_json=as_json, stream=stream)
+    # In a thread: a pipe nobody writes to would leave the loop deaf to Ctrl-C and to SIGTERM.
+    return await ask(config, await in_background(wishes.read), as_json=as_json, stream=stream)
 
 
 def check_wishes(task: Task) -> None:

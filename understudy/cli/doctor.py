@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
 
 from understudy.cli.aging import key_findings
@@ -56,8 +57,8 @@ async def doctor(config: str | None, *, as_json: bool) -> int:
     return 0 if fine else 1
 
 
-async def examine(config: str | None) -> list[Finding]:
-    """Every finding, the most basic first. Never raises an UnderstudyError."""
+async def examine(config: str | None, today: date | None = None) -> list[Finding]:
+    """Every finding, the most basic first. Never raises an UnderstudyError. today: the real one, in UTC."""
     findings = [state_folder()]
     try:
         where, settings, notes = configuration(config)
@@ -75,6 +76,7 @@ async def examine(config: str | None) -> list[Finding]:
         rings = Rings(store.keys if store else None)
         findings += await _providers(settings, listed, rings)
         findings += key_findings(rings, settings.keys.rotation_days, time.time())
+    findings += _figures(settings, listed, today or datetime.now(UTC).date())
     findings.append(_director(settings, listed))
     findings.append(_private(listed))
     findings.append(llama_extra())
@@ -187,6 +189,18 @@ async def _worker(candidate: Candidate, settings: Settings, rings: Rings) -> Asy
         yield worker
     finally:
         await worker.close()
+
+
+def _figures(settings: Settings, listed: Roster, today: date) -> list[Finding]:
+    from understudy.agents.figures import STALE, grown_old
+
+    old = grown_old(listed.candidates, settings, today)
+    if not old:
+        return []
+    named = ", ".join(f"{name} ({dated})" for name, dated in list(old.items())[:3]) + ", ..." * (len(old) > 3)
+    text = f"nobody has compared the figures of {len(old)} models for {STALE.days} days: {named}"
+    remedy = "Update understudy, or compare them with the provider's page and say so: models = [{ id = ..., dated = "
+    return [Finding("catalogue", "note", text, f'{remedy}"{today}" }}], with what has changed.')]
 
 
 def _director(settings: Settings, listed: Roster) -> Finding:

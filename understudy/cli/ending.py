@@ -120,11 +120,11 @@ def _note(error: BaseException) -> str:
     from understudy.config.load import home
     from understudy.telemetry import log as logs
 
-    path = logs.log_path(home())
+    path = "no log"  # nothing is there to write into when even the home cannot be named
     with contextlib.suppress(Exception):
-        logs.configure(home(), "info")
+        path = str(logs.configure(home(), "info"))
         logs.log().error("bug", classes=logs.chain(error), where=logs.frames(error.__traceback__))
-    return str(path)
+    return path
 
 
 def _end_quietly() -> int:

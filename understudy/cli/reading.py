@@ -67,12 +67,8 @@ def read_text_file(path: str) -> str:
             raise UsageError(f"{path} is a folder.", remedy="Name the files in it one by one.")
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise UsageError(f"{path} is no file.", remedy="Give a file or a pipe.")
-        # Without O_NONBLOCK a named pipe that nobody writes to would be waited for, deaf to every signal.
-        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-            os.set_blocking(opened.fileno(), True)
+        with file.open("rb") as opened:  # a pipe is waited for: in a thread, which a signal leaves behind
             data = opened.read(LARGEST + 1)
-        if not data and stat.S_ISFIFO(mode):
-            raise UsageError(f"Nobody writes to the pipe {path}.", remedy="Start its writer first.")
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"There is no file {path}.", remedy="Check its name.") from None
     except PermissionError:
@@ -90,11 +86,22 @@ def _read_stdin() -> str:
         from understudy.cli.terminal import hint
 
         hint("Write the task; Ctrl-D on a line of its own ends it.")
-    data = sys.stdin.buffer.read(LARGEST + 1)
-    text = _decoded(data, "standard input")
+    text = _decoded(_drained(sys.stdin.fileno()), "standard input")
     if not text.strip():
         raise UsageError("Standard input is empty.", remedy="Pipe the task into it, or give it as text.")
     return text
+
+
+def _drained(descriptor: int) -> bytes:
+    """Raw reads: the interpreter cannot end while a thread holds the lock of sys.stdin."""
+    data = bytearray()
+    try:
+        while len(data) <= LARGEST and (piece := os.read(descriptor, 65_536)):
+            data += piece
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise UsageError(f"Standard input cannot be read ({why}).", remedy="Give the task as text.") from None
+    return bytes(data)
 
 
 def _decoded(data: bytes, name: str) -> str:

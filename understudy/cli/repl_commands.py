@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from understudy.cli.conversation import Conversation
-from understudy.cli.render import duration, table
+from understudy.cli.render import table
 from understudy.cli.terminal import one_line, say
 from understudy.errors import UsageError
 from understudy.types import Attachment, Task
@@ -121,16 +121,10 @@ async def _budget(repl: Repl, _argument: str) -> None:
 
 
 async def _fleet(repl: Repl, _argument: str) -> None:
+    from understudy.cli.fleet import fleet_table
+
     parts = (await repl.director()).parts
-    states = await parts.book.states(parts.fleet)
-    rows: list[tuple[str, ...]] = []
-    for c in parts.fleet:
-        where = "simulated" if c.simulated else "here" if c.local else "cloud"
-        state = "ready"
-        if (known := states[c.domain]).wait > 0:
-            state = f"{known.why}, {duration(known.wait)} more"
-        rows.append((c.name, c.account, where, "free" if c.free else "paid", state))
-    say(table(("model", "account", "where", "price", "state"), rows) if rows else "There is nobody.")
+    say(fleet_table(parts, await parts.book.states(parts.fleet)) if parts.fleet else "There is nobody.")
     for note in parts.notes:
         say(f"note: {note}")
 
@@ -158,12 +152,13 @@ async def _cost(repl: Repl, argument: str) -> None:
 
 async def _file(repl: Repl, argument: str) -> None:
     from understudy.cli.reading import read_attachment
+    from understudy.cli.warm import in_background
 
     files = repl.conversation.files
     if argument == "clear":
         files.clear()
     elif argument:
-        files.append(read_attachment(argument))
+        files.append(await in_background(lambda: read_attachment(argument)))  # Ctrl-C ends the wait for a pipe
     listed = ", ".join(f"{f.path} ({len(f.text):,} characters)" for f in files)
     say(f"with the next task: {listed}" if files else "No file goes along with the next task.")
 

@@ -38,9 +38,9 @@ def width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
 
-def say(text: str = "") -> None:
+def say(text: str = "", *, end: str = "\n") -> None:
     """One line on stdout, at once."""
-    print(text, flush=True)  # noqa: T201  the terminal is this room's business
+    print(text, end=end, flush=True)  # noqa: T201  the terminal is this room's business
 
 
 def hint(text: str) -> None:

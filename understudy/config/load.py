@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
+from understudy.config import quota
 from understudy.config import settings as shape
 from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
@@ -21,37 +23,65 @@ LARGEST = 1_000_000  # bytes of a configuration
 
 
 def home() -> Path:
-    """The folder of all state: $UNDERSTUDY_HOME, else the platform's data folder."""
+    """The folder of all state: $UNDERSTUDY_HOME, else the platform's data folder. Raises ConfigError."""
     if chosen := os.environ.get("UNDERSTUDY_HOME"):
-        return Path(chosen).expanduser()
+        return _expanded(chosen, "Set UNDERSTUDY_HOME to a folder of your own.")
     import platformdirs
 
     return Path(platformdirs.user_data_dir("understudy"))
 
 
 def config_path(chosen: str | Path | None = None) -> Path:
-    """The file that counts: the argument, else $UNDERSTUDY_CONFIG, else config.toml below home()."""
+    """The file that counts: the argument, $UNDERSTUDY_CONFIG, or config.toml below home(). Raises ConfigError."""
     named = chosen or os.environ.get("UNDERSTUDY_CONFIG")
-    return Path(named).expanduser() if named else home() / "config.toml"
+    return _expanded(named, "Name a TOML file.") if named else home() / "config.toml"
 
 
 def load(chosen: str | Path | None = None) -> tuple[shape.Settings, Path | None]:
     """The settings and the file they came from; no file: the defaults and None. Raises ConfigError."""
     path = config_path(chosen)
-    if not path.exists():
+    text = _read(path)
+    if text is None:
         if chosen or os.environ.get("UNDERSTUDY_CONFIG"):
             raise ConfigError(f"There is no configuration at {path}.", remedy="understudy init writes one.")
         return parse({}, "the environment"), None
-    if not path.is_file():  # a pipe would be waited for without end
-        raise ConfigError(f"{path} is not a file.", remedy="Name a TOML file.")
     try:
-        table = tomllib.loads(read_plain(path, LARGEST).decode("utf-8-sig"))
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {_masked(str(error))}.", remedy="Mend that line.") from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets in brackets without end
+        what = "nested too deeply" if isinstance(error, RecursionError) else "a number in it is too long"
+        raise ConfigError(f"{path} cannot be read ({what}).", remedy="Mend it.") from None
+    return parse(table, str(path)), path
+
+
+def _read(path: Path) -> str | None:
+    """The text of the file; None: there is none. Raises ConfigError."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # no permission on the way there, a name that is too long
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "no path"
+        raise ConfigError(f"The configuration {_head(path)} cannot be read ({why}).", remedy="Name another.") from None
+    if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
+        raise ConfigError(f"{path} is not a file.", remedy="Name a TOML file.")
+    try:
+        return read_plain(path, LARGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.args[0] if isinstance(error, OSError) and error.errno is None else type(error).__name__
         raise ConfigError(f"{path} cannot be read ({why}).", remedy="Check the file.") from None
-    return parse(table, str(path)), path
+
+
+def _expanded(path: str | Path, remedy: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # ~name, and nobody is called so
+        raise ConfigError(f"Nobody's home is {_head(Path(path))}.", remedy=remedy) from None
+
+
+def _head(path: Path) -> str:
+    return str(path)[:200]
 
 
 def parse(table: Mapping[str, Any], where: str) -> shape.Settings:
@@ -68,6 +98,8 @@ def parse(table: Mapping[str, Any], where: str) -> shape.Settings:
         field = re.search(r'field "([^"]+)"', str(error))
         name = f"UNDERSTUDY_{field.group(1).upper()}" if field else "an UNDERSTUDY_ variable"
         raise ConfigError(f"{name} cannot be read.", remedy="Lists and tables are written as JSON there.") from None
+    except RecursionError:
+        raise ConfigError(f"{where}, or an UNDERSTUDY_ variable, is nested too deeply.", remedy="Mend it.") from None
 
 
 def _check_variables() -> None:
@@ -101,6 +133,9 @@ def _known_keys(parents: tuple[Any, ...]) -> list[str]:
         "providers": shape.Provider,
         "accounts": shape.Account,
         "models": shape.Model,
+        "limits": quota.LimitTable,
+        "windows": quota.WindowTable,
+        "ratings": quota.Ratings,
     }
     names = [p for p in parents if isinstance(p, str) and p in by_parent]
     return list((by_parent[names[-1]] if names else shape.Settings).model_fields)

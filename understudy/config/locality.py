@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from understudy.config.settings import Provider
+
+_CLOUD = re.compile(r"[-:]cloud(?=$|[\s:@/])")  # a digest, a tag or a blank behind it changes nothing
 
 
 def is_local_host(host: str, allowed: tuple[str, ...] = ()) -> bool:
@@ -15,9 +18,11 @@ def is_local_host(host: str, allowed: tuple[str, ...] = ()) -> bool:
 
     Resolving would let a DNS answer decide what is private.
     """
-    host = host.strip("[]").rstrip(".").lower()
-    if host == "localhost" or host in (a.lower() for a in allowed):
+    host = host.strip("[]").lower()
+    if host.removesuffix(".") in ("localhost", *(a.lower() for a in allowed)):
         return True
+    if "%" in host:  # a zone: which machine that is, the network decides
+        return False
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -35,8 +40,7 @@ def is_local_host(host: str, allowed: tuple[str, ...] = ()) -> bool:
 
 def is_cloud_alias(model: str) -> bool:
     """Ollama serves models named like gpt-oss:120b-cloud from elsewhere, through the local server."""
-    lowered = model.lower()
-    return lowered.endswith(("-cloud", ":cloud")) or "-cloud:" in lowered
+    return _CLOUD.search(model.lower()) is not None
 
 
 def is_local(provider: Provider, model: str, allowed: tuple[str, ...] = ()) -> bool:

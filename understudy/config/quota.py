@@ -1,81 +1,116 @@
-"""How limits are written in the configuration: single ones by their usual names, or windows of any length."""
+"""How much a provider lets through, as the user may state it: for a provider, a model, or an account."""
 
 from __future__ import annotations
 
-from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from functools import cache
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-Limit = int | Literal[False] | None  # False: there is no such limit; None: nothing is said
+DAY = 86_400.0  # seconds
+LARGEST = 10**12  # of anything in a window; more is a slip of the pen
 
 
-class LimitTable(BaseModel):
-    """Requests and tokens per minute, hour and day; `false` takes one away that the catalogue has."""
-
+class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
-    rpm: Limit = None
-    rph: Limit = None
-    rpd: Limit = None
-    tpm: Limit = None
-    tph: Limit = None
-    tpd: Limit = None
-    day: str | None = None  # "rolling", or the time zone at whose midnight the day begins anew
 
-    @field_validator("rpm", "rph", "rpd", "tpm", "tph", "tpd")
-    @classmethod
-    def _positive(cls, value: Limit) -> Limit:
-        if value is True or (value is not False and value is not None and value < 1):
-            raise ValueError("a limit is a whole number above 0, or false for none")
-        return value
+def _amount(value: object) -> int | bool:
+    """A whole number above 0, or False. Text comes from environment variables."""
+    if value is False or value == "false":
+        return False
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if text.isascii() and text.isdigit() and 0 < int(text[:20]) <= LARGEST:
+        return int(text)
+    raise ValueError("give a whole number above 0, or false for no such limit")
+
+
+Amount = Annotated[int | Literal[False], BeforeValidator(_amount)]
+
+
+@cache
+def _known_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return name == "UTC" or not available_timezones()  # a machine without time zone data cannot judge
+    return True
+
+
+class LimitTable(Strict):
+    """One limit of a window each: requests or tokens in a minute, an hour, a day. False: there is no such limit."""
+
+    rpm: Amount | None = None
+    rph: Amount | None = None
+    rpd: Amount | None = None
+    tpm: Amount | None = None
+    tph: Amount | None = None
+    tpd: Amount | None = None
+    day: str | None = None  # "rolling", or the time zone whose midnight ends the day
 
     @field_validator("day")
     @classmethod
-    def _known_zone(cls, value: str | None) -> str | None:
-        return value if value in (None, "rolling") else known_zone(value)
+    def _is_a_day(cls, value: str | None) -> str | None:
+        if value is not None and value != "rolling" and not _known_zone(value):
+            raise ValueError(f"no time zone is called {value[:40]}; write rolling, UTC, or one such as Europe/Berlin")
+        return value
 
 
-class WindowTable(BaseModel):
-    """One window of any length."""
+class WindowTable(Strict):
+    """A window of any length: so much in any `seconds`, or, with a zone, in each of its days."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+    counts: Literal["requests", "tokens", "input", "output"]
+    limit: int = Field(gt=0, le=LARGEST)
+    seconds: float = Field(default=DAY, gt=0, le=400 * DAY)
+    zone: str = ""
+    name: str = Field(default="", max_length=40)
 
-    counts: Literal["requests", "tokens", "input", "output"] = "requests"
-    limit: int = Field(gt=0)
-    seconds: float = Field(default=60.0, gt=0, le=40 * 86_400)
-    zone: str = ""  # a time zone: the window is its calendar day
-    name: str = ""
+    @model_validator(mode="after")
+    def _is_a_window(self) -> WindowTable:
+        if "seconds" not in self.model_fields_set and not self.zone:
+            raise ValueError("seconds is missing: how long the window is, or give the zone of a day")
+        if self.zone and self.seconds != DAY:
+            raise ValueError("a zone belongs to a day: leave out seconds, or the zone")
+        if self.zone and not _known_zone(self.zone):
+            raise ValueError(f"no time zone is called {self.zone[:40]}; write UTC, or one such as Europe/Berlin")
+        return self
 
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        return known_zone(value) if value else value
 
+class QuotaTable(Strict):
+    """What an account, a model or a provider may say of quota. Left out: whoever stands behind it says so."""
 
-class QuotaTable(BaseModel):
-    """What a provider, a model and an account may say of their limits. The account's word goes first."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
-
-    limits: LimitTable | None = None  # single ones, over what is known otherwise
-    windows: tuple[WindowTable, ...] | None = None  # in place of all that is known otherwise
+    limits: LimitTable | None = None  # single ones, in place of what is known
+    windows: tuple[WindowTable, ...] | None = None  # all of them, in place of all that is known
     charged: Literal["cap", "used", "input"] | None = None
     shared: Literal["model", "account"] | None = None
     cached_free: bool | None = None
 
     @model_validator(mode="after")
-    def _names_differ(self) -> QuotaTable:
-        names = [window.name for window in self.windows or () if window.name]
+    def _names_are_unique(self) -> QuotaTable:
+        names = [w.name for w in self.windows or () if w.name]
         if len(names) != len(set(names)):
-            raise ValueError("two windows have the same name")
+            raise ValueError("windows: two have the same name")
         return self
 
 
-def known_zone(name: str) -> str:
-    """The name of a time zone. Raises ValueError."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("there is no such time zone; write for example America/Los_Angeles or UTC") from None
-    return name
+class Ratings(Strict):
+    """How good a model is at something, 0 to 100."""
+
+    reasoning: int | None = Field(default=None, ge=0, le=100)
+    coding: int | None = Field(default=None, ge=0, le=100)
+    multilingual: int | None = Field(default=None, ge=0, le=100)
+    tools: int | None = Field(default=None, ge=0, le=100)
+    testing: int | None = Field(default=None, ge=0, le=100)
+
+
+class Described(Strict):
+    """What a model is, beyond what a call needs to know. Sizes in GB."""
+
+    modalities: tuple[Literal["text", "image", "audio", "video"], ...] | None = None
+    ratings: Ratings | None = None
+    strengths: tuple[str, ...] | None = None
+    size_gb: float | None = Field(default=None, gt=0)
+    vram_gb: float | None = Field(default=None, gt=0)
+    quantisation: str | None = None
+    dated: str | None = Field(default=None, pattern=r"^\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?$")

@@ -61,14 +61,13 @@ def read_key(source: str) -> Secret:
         value = os.environ.get(name, "")
         remedy = f"Set it: export {name}=..."
     elif scheme == "file":
-        path = Path(name).expanduser()
-        remedy = f"Write the key into {path} and make it readable by you alone."
+        remedy = f"Write the key into {name} and make it readable by you alone."
         try:
-            value = read_plain(path, LARGEST).decode("utf-8").strip()
-            since = path.stat().st_mtime
-        except (OSError, UnicodeDecodeError) as error:
+            value = read_plain(Path(name).expanduser(), LARGEST).decode("utf-8").strip()
+            since = Path(name).expanduser().stat().st_mtime
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~name, and nobody is called so
             why = error.args[0] if isinstance(error, OSError) and error.errno is None else type(error).__name__
-            raise ConfigError(f"The key file {path} cannot be read ({why}).", remedy=remedy) from None
+            raise ConfigError(f"The key file {name} cannot be read ({why}).", remedy=remedy) from None
     elif scheme == "keyring":
         remedy = f"Store it: keyring set understudy {name}"
         try:

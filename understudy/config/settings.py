@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from understudy.config.quota import QuotaTable
+from understudy.config.quota import Described, QuotaTable
+from understudy.config.quota import Strict as _Strict
 from understudy.config.secrets import FORMS
 from understudy.config.vault import Place
 
@@ -27,42 +29,69 @@ def _key_source(value: str) -> str:
     return value
 
 
+def _user_path(value: Path) -> Path:
+    try:
+        value.expanduser()
+    except RuntimeError:
+        raise ValueError(f"nobody's home is {value.parts[0]}") from None
+    if "\0" in str(value):
+        raise ValueError("a path holds no NUL")
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        netloc = urlsplit(value).netloc
+    except ValueError:
+        raise ValueError("this is no address") from None
+    if "@" in netloc:
+        # Not repeated either. It would also be shown where the address is.
+        raise ValueError("a user name or password does not belong into an address; put a key under accounts")
+    return value
+
+
 KeySource = Annotated[str, AfterValidator(_key_source)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+UserPath = Annotated[Path, AfterValidator(_user_path)]  # ~ is the user's home
+Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_address)]
+MOST_TOKENS = 2**62  # what the ledger can hold
+MOST_USD = 1e9
 
 
 class Account(QuotaTable):
-    """One account at a provider. All its keys share its limits."""
+    """One account at a provider. All its keys share its limits; what it says of them goes before all else."""
 
     name: str = Field(default="default", pattern=r"^[^/\s]+$")
     keys: tuple[KeySource, ...] = ()
 
 
-class Model(QuotaTable):
+class Model(QuotaTable, Described):
     """One model. Fields left out come from the catalogue, or from the server."""
 
     id: str = Field(min_length=1)
-    path: Path | None = None  # llama_cpp: the GGUF file
+    path: UserPath | None = None  # llama_cpp: the GGUF file
     context: int | None = Field(default=None, gt=0)  # tokens
     output_cap: int | None = Field(default=None, gt=0)  # tokens
-    tokens_per_minute: int | None = Field(default=None, gt=0)
+    tokens_per_minute: int | None = Field(default=None, gt=0)  # the same as limits.tpm
     capabilities: tuple[Literal["tools", "json", "grounding", "vision", "logprobs", "agentic"], ...] | None = None
     quality: int | None = Field(default=None, ge=0, le=100)
     speed: int | None = Field(default=None, ge=0, le=100)
-    input_usd: float | None = Field(default=None, ge=0)  # list price per million tokens
-    output_usd: float | None = Field(default=None, ge=0)
+    input_usd: float | None = Field(default=None, ge=0, le=MOST_USD)  # list price per million tokens
+    output_usd: float | None = Field(default=None, ge=0, le=MOST_USD)
     free: bool | None = None
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Model:
+        if self.tokens_per_minute is not None and self.limits is not None and self.limits.tpm is not None:
+            raise ValueError("tokens_per_minute and limits.tpm are the same: write limits.tpm alone")
+        return self
 
 
 class Provider(QuotaTable):
-    """One provider; the table's name is the user's, `kind` says which adapter."""
+    """One provider; the table's name is the user's, `kind` says which adapter. Its limits are its models' default."""
 
     kind: Kind
     enabled: bool = True
-    base_url: str | None = Field(default=None, pattern=r"^https?://")
+    base_url: Address | None = None
     accounts: tuple[Account, ...] = ()
     models: tuple[Model, ...] = ()
     local: bool | None = None  # openai_compatible: at an allow-listed address that is not loopback
@@ -71,9 +100,9 @@ class Provider(QuotaTable):
     first_token: float | None = Field(default=None, gt=0)  # seconds to the first piece; set: answers are streamed
     stall: float = Field(default=30.0, gt=0)  # seconds between two pieces of a stream
     # claude_code
-    command: tuple[str, ...] = ("claude",)
+    command: tuple[str, ...] = Field(default=("claude",), min_length=1)
     login: Literal["auto", "subscription", "key"] = "auto"
-    working_directory: Path | None = None  # coding tasks work here; none: no files, no tools
+    working_directory: UserPath | None = None  # coding tasks work here; none: no files, no tools
     allowed_tools: tuple[str, ...] = ()  # e.g. Read, Edit, Bash(pytest *)
     concurrency: int = Field(default=1, ge=1)  # more than one can invalidate a login's refresh token
     # llama_cpp
@@ -81,15 +110,15 @@ class Provider(QuotaTable):
     memory_gib: float = Field(default=16.0, gt=0)  # loaded models together; the least recently used goes first
     # rehearsal
     plays: Literal["groq", "gemini", "anthropic", "openai", "claude_code", "local"] = "local"
-    script: Path | None = None  # a scripted fleet's answers and faults
+    script: UserPath | None = None  # a scripted fleet's answers and faults
 
 
 class DirectorSettings(_Strict):
     """The frontier model and its hard budget. Tokens are input + output, cached ones too."""
 
     candidate: str = "claude_code/opus"  # provider/model or kind/model; not in the fleet: there is no director
-    tokens_per_conversation: int = Field(default=2000, ge=0)
-    tokens_per_day: int = Field(default=100_000, ge=0)
+    tokens_per_conversation: int = Field(default=2000, ge=0, le=MOST_TOKENS)
+    tokens_per_day: int = Field(default=100_000, ge=0, le=MOST_TOKENS)
     digest_chars: int = Field(default=600, ge=100)  # what it may see of a task or of an answer
     output_tokens: int = Field(default=160, ge=16)
 
@@ -98,14 +127,14 @@ class ClassifierSettings(_Strict):
     """The 8B classifier in the cloud; asked only about public tasks the local one is unsure of."""
 
     candidate: str = "groq/llama-3.1-8b-instant"
-    tokens_per_day: int = Field(default=50_000, ge=0)
+    tokens_per_day: int = Field(default=50_000, ge=0, le=MOST_TOKENS)
     enabled: bool = True
 
 
 class MoneySettings(_Strict):
     """Hard, for providers that cost money. Local, free-tier and subscription calls cost none."""
 
-    usd_per_day: float = Field(default=5.0, ge=0)
+    usd_per_day: float = Field(default=5.0, ge=0, le=MOST_USD)
 
 
 class KeySettings(_Strict):

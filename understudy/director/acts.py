@@ -69,7 +69,7 @@ def read_guess(text: str, by: str) -> Guess | None:
     try:
         intent = Intent(str(record["intent"]).strip().lower())
         probability = float(record.get("confidence", 0.6))
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
     if intent is Intent.PRIVATE or not 0.0 <= probability <= 1.0:
         return None  # sensitivity is the gate's to say

@@ -17,7 +17,7 @@ from understudy.director.history import trim
 from understudy.director.loop import go
 from understudy.director.parts import Parts, open_parts
 from understudy.director.trail import Trail
-from understudy.errors import NoCandidate, UsageError
+from understudy.errors import NoCandidate, StoreError, UsageError
 from understudy.types import Balance, Clock, Event, Finished, Reply, Sensitivity, Task, Text, Turn
 
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
@@ -161,9 +161,13 @@ class Director:
             ) from None
         if named:
             turn = Turn(task.text, reply.text)
-            await parts.store.sessions.append(
-                session, turn, private=reply.sensitivity.sensitivity is Sensitivity.PRIVATE
-            )
+            try:
+                await parts.store.sessions.append(
+                    session, turn, private=reply.sensitivity.sensitivity is Sensitivity.PRIVATE
+                )
+            except StoreError as error:  # the answer is not thrown away because it cannot be kept
+                note = f"The conversation will not remember this turn. {error.message}"
+                reply = replace(reply, notes=(*reply.notes, note))
         return reply
 
 

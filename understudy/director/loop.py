@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+
 from understudy.director.decided import Decided
 from understudy.director.outcome import build_reply
 from understudy.director.parts import Parts
@@ -9,9 +12,11 @@ from understudy.director.plan import go_planned
 from understudy.director.provenance import failure_to_dict, record_of, reply_to_dict
 from understudy.director.trail import Trail
 from understudy.director.way import decide, work
-from understudy.errors import NoCandidate, UnderstudyError
+from understudy.errors import NoCandidate, StoreError, UnderstudyError
 from understudy.telemetry.log import log
 from understudy.types import Reply, Task
+
+NOT_KEPT = "This reply is not in the store, and explain will not find it."
 
 
 async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = False) -> Reply:
@@ -31,7 +36,8 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
             error.remedy = " ".join([error.remedy, *parts.notes[:3]])  # who is not there, and why
         told = failure_to_dict(error)
         facts, decision = (decided.facts, decided.decision) if decided else (None, None)
-        await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
+        with contextlib.suppress(StoreError):  # the failure is what to tell, also when it cannot be kept
+            await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
         _log(trail, "failed", type(error).__name__)
         raise
 
@@ -50,7 +56,10 @@ def _log(trail: Trail, outcome: str, detail: str) -> None:
 
 
 async def _keep(parts: Parts, trail: Trail, decided: Decided, reply: Reply) -> Reply:
-    fleet = await parts.fleet_kept()
-    await parts.store.replies.save(record_of(trail, decided.facts, decided.decision, reply_to_dict(reply), fleet))
+    try:
+        fleet = await parts.fleet_kept()
+        await parts.store.replies.save(record_of(trail, decided.facts, decided.decision, reply_to_dict(reply), fleet))
+    except StoreError as error:  # a disk that has filled up meanwhile: the answer is there, and is not thrown away
+        reply = replace(reply, notes=(*reply.notes, f"{NOT_KEPT} {error.message}"))
     _log(trail, "answered", decided.decision.agent)
     return reply

@@ -41,7 +41,8 @@ def explain_failure(walk: Walk, decided: Decided) -> UnderstudyError:
             remedy="Nothing was sent. Start a local server or add a GGUF file (understudy doctor says how).",
             skipped=walk.skipped,
         )
-    tried = "; ".join(f"{a.candidate}: {a.outcome}" for a in walk.attempts) or "nobody could be asked"
+    told = [f"{a.candidate}: {a.outcome}" for a in walk.attempts] or [f"{d}: {why}" for d, why in walk.skipped[:3]]
+    tried = "; ".join(told) or "nobody could be asked"
     when = f"Try again in {retry:.0f} s." if retry is not None else "understudy doctor says what is missing."
     return NoCandidate(
         f"No candidate could answer ({tried}).",

@@ -239,10 +239,12 @@ def load_script(path: Path) -> Script:
     """A script from a TOML file. Raises ConfigError naming the file, and the key where one is wrong."""
     path = path.expanduser()
     try:
+        if not path.is_file():  # a pipe or a device would be read without end
+            raise FileNotFoundError
         return parse_script(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}.", remedy="Mend that line.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read ({type(error).__name__}).", remedy="Check the file.") from None
 
 

@@ -191,13 +191,12 @@ class Database:
         if self.path.exists() and 0 < self.path.stat().st_size < SMALLEST:
             raise faults.broken(self.path, "is not a database")  # SQLite would take it for an empty one
         # Closing any other descriptor of a database drops this process's locks on it: create, never just open.
-        try:
+        with contextlib.suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            os.chmod(self.path, 0o600)
         db = self._connect()
         try:
-            migrate(db, self.path, upto=self._schema)  # refuses a file that is not ours before anything in it changes
+            migrate(db, self.path, upto=self._schema)  # refuses a file that is not ours before anything of it changes
+            os.chmod(self.path, 0o600)  # its mode neither: the name may be a link to somebody else's file
             if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                 raise faults.unwritable(self.path, "its file system allows no write-ahead log")
             db.execute("PRAGMA synchronous = NORMAL")

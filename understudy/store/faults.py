@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sqlite3
 from pathlib import Path
@@ -62,7 +63,8 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
         return StoreError(
             f"Another program holds the store {path}.", remedy="Close whatever has the file open, then try again."
         )
-    if primary == sqlite3.SQLITE_FULL:
+    # With no room for its shared memory SQLite reports an input/output error.
+    if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _no_room(path)):
         return StoreError(
             f"There is no room left for the store {path}: this was not saved, nothing stored before is lost.",
             remedy="Free some space on the disk, then try again.",
@@ -75,3 +77,11 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
         f"The store {path} refused an operation ({type(error).__name__}).",
         remedy="Try again; if it stays, check the file with `sqlite3 FILE 'PRAGMA integrity_check'`.",
     )
+
+
+def _no_room(path: Path) -> bool:
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return found.f_bavail == 0

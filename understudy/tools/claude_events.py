@@ -14,6 +14,8 @@ from understudy.tools.processes import Ended
 from understudy.types import Failure, Usage
 
 OUR_BUDGET = "error_max_budget_usd"  # how every call without tools ends, see claude_cli
+MOST_TOKENS = 1_000_000_000  # of one run, whose requests may be a hundred
+LARGEST = 2**53  # beyond it a count is no longer exact
 _OPTION = re.compile(rb"error: unknown option '(--[a-z-]+)'")
 
 
@@ -95,7 +97,7 @@ class Events:
     def _take(self, line: bytes) -> None:
         try:
             event: Any = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if not isinstance(event, dict):
             return
@@ -152,15 +154,21 @@ class Events:
 
 
 def _usage(last: dict[str, Any]) -> tuple[dict[str, Usage], Usage | None]:
-    """By model and in all; None where nothing was counted. `usage` leaves things out, `modelUsage` does not."""
+    """By model and in all; None where nothing was counted, or nothing that can be.
+
+    `usage` leaves things out, `modelUsage` does not.
+    """
     models: dict[str, Usage] = {}
     for name, said in _table(last.get("modelUsage")).items():
         row = _table(said)
         names = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
         read = sum(int(_number(row.get(n)) or 0) for n in names)
-        models[name] = Usage(read, int(_number(row.get("outputTokens")) or 0))
+        cached = int(_number(row.get("cacheReadInputTokens")) or 0)
+        models[name] = Usage(read, int(_number(row.get("outputTokens")) or 0), cached_tokens=cached)
     total = sum(models.values(), Usage())
-    return models, total if total.total else None
+    counts = [n for used in models.values() for n in (used.input_tokens, used.output_tokens)]
+    possible = total.total > 0 and min(counts) >= 0 and max(counts) <= MOST_TOKENS
+    return models, total if possible else None
 
 
 def _validated(structured: Any, text: str, schema: Mapping[str, Any], usage: Usage | None) -> Any:
@@ -170,7 +178,7 @@ def _validated(structured: Any, text: str, schema: Mapping[str, Any], usage: Usa
     if structured is None:
         try:
             structured = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _malformed("The answer has no structured output.", usage) from None
     try:
         jsonschema.validate(structured, schema)
@@ -198,4 +206,7 @@ def _tables(value: Any) -> list[dict[str, Any]]:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """None for what is no number, or none that counts anything: JSON as Python reads it has NaN and Infinity."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= LARGEST:
+        return None
+    return float(value)

@@ -5,33 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
-from understudy.agents.candidates import check_keys
+from understudy.agents.candidates import check_keys, layers
+from understudy.agents.catalogue import Entry, entries, entry
 from understudy.agents.keyed import KeyedWorker
 from understudy.agents.keys import Rings
-from understudy.agents.limits import overridden
+from understudy.agents.limits import stated, tokens_per_minute
 from understudy.config.secrets import Secret
 from understudy.config.settings import Account, Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError, PrivacyRefused
 from understudy.tools.claude_cli import MEASURED_VERSION, ClaudeCLI, ClaudeRequest
-from understudy.types import Answer, Call, Candidate, Failure, Guard, Limits, Role, Sensitivity, Turn, Worker
+from understudy.types import Answer, Call, Candidate, Failure, Guard, Role, Sensitivity, Turn, Worker
 
 _LENGTH = frozenset({"max_tokens", "model_context_window_exceeded"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Ratings are ours. Prices in USD per million tokens, as the CLI itself counts them (2.1.328)."""
-
-    quality: int
-    speed: int
-    input_usd: float
-    output_usd: float
-
-
-# The CLI's own aliases for the newest of each line.
-KNOWN = {"opus": _Known(99, 35, 4.0, 20.0), "sonnet": _Known(93, 50, 2.0, 10.0), "haiku": _Known(82, 65, 0.1, 0.5)}
 CONTEXT = 200_000  # tokens; the newest models have more, some plans less than that
 OUTPUT_CAP = 32_000  # tokens, the CLI's own default
 
@@ -50,7 +37,7 @@ async def candidates(name: str, provider: Provider, settings: Settings) -> tuple
                 Failure.UNAVAILABLE, f"{name}: {error.message}", remedy=error.remedy, charged=False
             ) from None
     ClaudeCLI(provider.command).executable()
-    models = provider.models or tuple(Model(id=alias) for alias in KNOWN)
+    models = provider.models or tuple(Model(id=known.model) for known in entries("claude_code"))
     accounts = _accounts(provider) if keyed else _accounts(provider)[:1]  # the CLI has one login
     return tuple(_candidate(name, provider, account, model, keyed) for model in models for account in accounts)
 
@@ -175,11 +162,14 @@ def _keyless(account: Account) -> ConfigError:
 
 
 def _candidate(name: str, provider: Provider, account: Account, model: Model, keyed: bool) -> Candidate:
-    known = KNOWN.get(model.id) or next((k for n, k in KNOWN.items() if n in model.id.lower()), KNOWN["opus"])
-    context = model.context or CONTEXT
+    known = _known(model.id)
+    context = model.context or known.context or CONTEXT
     free = next((said for said in (model.free, provider.free) if said is not None), not keyed)
-    input_usd = known.input_usd if model.input_usd is None else model.input_usd
-    output_usd = known.output_usd if model.output_usd is None else model.output_usd
+    input_usd = (known.input_usd or 0.0) if model.input_usd is None else model.input_usd
+    output_usd = (known.output_usd or 0.0) if model.output_usd is None else model.output_usd
+    # A login's windows are shared by all models, a key's are each model's own.
+    shared = replace(known.limits, shared="model") if keyed else known.limits
+    limits = stated(shared, "rolling", layers(provider, account, model))
     return Candidate(
         provider=name,
         kind=provider.kind,
@@ -188,16 +178,20 @@ def _candidate(name: str, provider: Provider, account: Account, model: Model, ke
         local=False,
         free=free,
         context=context,
-        output_cap=min(model.output_cap or OUTPUT_CAP, context),
-        tokens_per_minute=model.tokens_per_minute,
-        # A login's windows, of undisclosed size, are for all of its models together.
-        limits=overridden(Limits(shared="model" if keyed else "account"), provider, model, account),
-        capabilities=frozenset(("agentic", "json") if model.capabilities is None else model.capabilities),
-        quality=known.quality if model.quality is None else model.quality,
-        speed=known.speed if model.speed is None else model.speed,
+        output_cap=min(model.output_cap or known.output_cap or OUTPUT_CAP, context),
+        tokens_per_minute=tokens_per_minute(limits),
+        capabilities=frozenset(known.capabilities if model.capabilities is None else model.capabilities),
+        quality=(known.quality or 50) if model.quality is None else model.quality,
+        speed=(known.speed or 50) if model.speed is None else model.speed,
         input_price=round(input_usd * 1_000_000),
         output_price=round(output_usd * 1_000_000),
+        limits=limits,
     )
+
+
+def _known(model: str) -> Entry:
+    """Of the model's line, by its alias or a name such as claude-haiku-5-5; of the first line when there is none."""
+    return entry("claude_code", model) or entries("claude_code")[0]
 
 
 def _system(call: Call) -> str:

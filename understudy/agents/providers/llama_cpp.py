@@ -12,16 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from understudy import tokens
+from understudy.agents.candidates import limits_of
+from understudy.agents.catalogue import entry
 from understudy.agents.keys import Rings
-from understudy.agents.limits import overridden
+from understudy.agents.limits import tokens_per_minute
 from understudy.agents.llama.controls import Controls
 from understudy.agents.llama.gguf import Header, read_header
 from understudy.agents.llama.process import INSTALL, Message, ModelSpec, Order, Written
 from understudy.agents.llama.shelf import GIB, Shelf
 from understudy.config.locality import is_local
-from understudy.config.settings import Model, Provider, Settings
+from understudy.config.settings import Account, Model, Provider, Settings
 from understudy.errors import CallFailed
-from understudy.types import Answer, Call, Candidate, Failure, Guard, Hold, Limits, Usage
+from understudy.types import Answer, Call, Candidate, Failure, Guard, Hold, Usage
 
 DEFAULT_CONTEXT = 8192  # tokens, where the configuration says nothing: a model's own 128k would take gigabytes
 DEFAULT_OUTPUT = 4096  # tokens
@@ -234,6 +236,8 @@ async def _settle(guard: Guard, hold: Hold | None, outcome: list[Written], *, ch
 
 
 def _candidate(name: str, provider: Provider, settings: Settings, model: Model, header: Header | None) -> Candidate:
+    limits = limits_of(provider, Account(), model, local=True)
+    listed = entry("local", model.id)
     context = model.context or DEFAULT_CONTEXT
     if header is not None:
         context = min(context, header.context)
@@ -246,11 +250,11 @@ def _candidate(name: str, provider: Provider, settings: Settings, model: Model, 
         free=True if model.free is None else model.free,
         context=context,
         output_cap=min(model.output_cap or DEFAULT_OUTPUT, context),
-        tokens_per_minute=model.tokens_per_minute,
-        limits=overridden(Limits(), provider, model),
+        tokens_per_minute=tokens_per_minute(limits),
         capabilities=_CAPABILITIES if model.capabilities is None else _CAPABILITIES & frozenset(model.capabilities),
-        quality=_quality(header),
+        quality=listed.quality if listed and listed.quality is not None else _quality(header),
         speed=30,
+        limits=limits,
     )
     wishes = {k: v for k in ("quality", "speed") if (v := getattr(model, k)) is not None}
     return replace(known, **wishes)

@@ -11,10 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from understudy.agents.candidates import layers
+from understudy.agents.catalogue import entry
 from understudy.agents.keys import Rings
-from understudy.config.quota import LimitTable
+from understudy.agents.limits import MINUTE, stated, tokens_per_minute, windows_of
 from understudy.config.settings import Account, Model, Provider, Settings
-from understudy.types import Answer, Call, Candidate, Guard, Worker
+from understudy.types import Answer, Call, Candidate, Guard, Limits, Worker
 
 if TYPE_CHECKING:
     from understudy.rehearsal.script import ModelLimits, Script, ScriptedModel
@@ -26,15 +28,43 @@ NOWHERE = "http://127.0.0.1:9/v1"  # stands for the server while only candidates
 CLAUDE = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from understudy.rehearsal.claude import main; sys.exit(main())"
 )
-# Ratings of the local models, for which no catalogue exists: (quality, speed), 0 to 100, priors.
-LOCAL_RATINGS = {"nemotron-12b": (52, 55), "ministral-3b": (38, 75), "qwen3-coder-30b-a3b": (60, 60)}
 
 
 async def candidates(name: str, provider: Provider, settings: Settings) -> tuple[Candidate, ...]:
     """The candidates the played kind would offer, marked simulated and free. Raises ConfigError for a broken script."""
     stand_in = _stand_in(provider, NOWHERE)
-    found = await _adapter(stand_in.kind).candidates(name, stand_in, settings)
-    return tuple(replace(c, local=provider.plays == "local", simulated=True, free=True) for c in found)
+    found: tuple[Candidate, ...] = await _adapter(stand_in.kind).candidates(name, stand_in, settings)
+    script = _script(provider)
+    return tuple(_simulated(c, provider, script) for c in found)
+
+
+def _simulated(candidate: Candidate, provider: Provider, script: Script) -> Candidate:
+    """Its limits are the script's, in place of the catalogue's; what the configuration says goes before both."""
+    scripted = script.model(candidate.model)
+    known = _limits(candidate, scripted.limits) if scripted else Limits()
+    day = scripted.limits.day if scripted and scripted.limits.day != "bucket" else "rolling"
+    played = (m for m in provider.models if scripted is not None and script.model(m.id) is scripted)
+    model = next(played, Model(id=candidate.model))
+    account = next((a for a in provider.accounts if a.name == candidate.account), Account())
+    limits = stated(known, day, layers(provider, account, model))
+    return replace(
+        candidate,
+        local=provider.plays == "local",
+        simulated=True,
+        free=True,
+        limits=limits,
+        tokens_per_minute=tokens_per_minute(limits),
+    )
+
+
+def _limits(candidate: Candidate, played: ModelLimits) -> Limits:
+    """The windows the simulated server counts in, as it counts them."""
+    figures = {short: limit for short in ("rpm", "rpd", "tpm", "tpd") if (limit := getattr(played, short))}
+    day = "rolling" if played.day == "bucket" else played.day
+    charged = "input" if played.charges == "input" else "cap"
+    minute = played.minute_seconds  # a script may have shorter ones
+    windows = tuple(replace(w, seconds=minute) if w.seconds == MINUTE else w for w in windows_of(figures, day))
+    return replace(candidate.limits, windows=windows, charged=charged, cached_free=False)
 
 
 def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: Rings | None = None) -> Worker:
@@ -203,19 +233,11 @@ def _model(model: Model, script: Script, plays: str) -> Model:
     if scripted is None:
         return model
     known: dict[str, Any] = {"context": scripted.context, "output_cap": scripted.output_cap}
-    known |= _limits(scripted.limits)
     if plays == "local":
-        quality, speed = LOCAL_RATINGS.get(scripted.id, (45, 60))
-        known |= {"quality": quality, "speed": speed, "capabilities": ("tools", "json")}
+        known["capabilities"] = ("tools", "json")
+        if entry("local", scripted.id) is None:
+            known |= {"quality": 45, "speed": 60}
     return model.model_copy(update={k: v for k, v in known.items() if getattr(model, k) is None})
-
-
-def _limits(scripted: ModelLimits) -> dict[str, Any]:
-    """As the script has them: what it leaves out has no limit, whatever the catalogue says of the real one."""
-    said = {name: getattr(scripted, name) or False for name in ("rpm", "rpd", "tpm", "tpd")}
-    day = "rolling" if scripted.day == "bucket" else scripted.day
-    charged = "cap" if scripted.charges == "input+max_tokens" else "input"
-    return {"limits": LimitTable(**said, rph=False, tph=False, day=day), "charged": charged}
 
 
 def _adapter(kind: str) -> Any:

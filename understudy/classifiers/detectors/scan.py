@@ -27,6 +27,8 @@ _LETTERS = re.compile(r"[a-z]+")
 # Every byte as a blank, but letters as themselves; every byte as a blank, but digits as 0.
 _ONLY_LETTERS = bytes(c if chr(c).isalpha() and chr(c).islower() else 32 for c in range(128)) + b" " * 128
 _ONLY_DIGITS = bytes(48 if chr(c).isdigit() else 32 for c in range(128)) + b" " * 128
+# Full-width forms as the characters they stand for, one for one, so that offsets stay.
+_FOLD = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 
 
 def listed(words: str) -> tuple[str, ...]:
@@ -76,7 +78,7 @@ class Scan:
     """A text, its lower-case twin of the same length, its words, its numbers and its long tokens."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = text if text.isascii() else text.translate(_FOLD)
 
     def __repr__(self) -> str:
         return f"Scan({len(self.text)} characters)"

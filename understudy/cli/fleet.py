@@ -1,0 +1,82 @@
+"""Who can work now: every window used and left, breakers, latencies. As a table, as JSON, once or again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from understudy.cli.render import duration, table
+from understudy.cli.running import open_director
+from understudy.cli.terminal import hint, is_lively, say
+from understudy.director.parts import Parts
+from understudy.fleet.book import Level, State
+from understudy.types import Candidate
+
+EVERY = 2.0  # seconds between two looks
+COLUMNS = ("model", "account", "where", "state", "in flight", "latency", "windows (used of limit, until free)")
+
+
+async def fleet(config: str | None, *, watch: bool, as_json: bool) -> int:
+    """Every candidate as it stands, of all processes together. Exit code 3 when there is none."""
+    import sys
+
+    async with open_director(config) as director:
+        parts = director.parts
+        while True:
+            states = await parts.book.states(parts.fleet)
+            if as_json:
+                say(json.dumps({"fleet": [state_to_dict(c, states[c.domain]) for c in parts.fleet]}))
+            else:
+                if watch and is_lively(sys.stdout):
+                    say("\x1b[H\x1b[2J", end="")
+                say(fleet_table(parts, states))
+            if not watch:
+                break
+            await asyncio.sleep(EVERY)
+        for note in () if as_json else parts.notes:
+            hint(f"note: {note}")
+        if not parts.fleet and not as_json:
+            hint("There is no model. understudy doctor says what is missing.")
+        return 0 if parts.fleet else 3
+
+
+def fleet_table(parts: Parts, states: Mapping[str, State]) -> str:
+    return table(COLUMNS, [_row(parts, c, states[c.domain]) for c in parts.fleet])
+
+
+def state_to_dict(candidate: Candidate, state: State) -> dict[str, Any]:
+    """Plain data; a wait that never ends is null."""
+    record = asdict(state)
+    record["wait"] = state.wait if math.isfinite(state.wait) else None
+    record["levels"] = [{**asdict(level), "left": level.left} for level in state.levels]
+    names = {"name": candidate.name, "account": candidate.account, "quota": candidate.quota}
+    return {**names, "local": candidate.local, "free": candidate.free, "simulated": candidate.simulated, **record}
+
+
+def _row(parts: Parts, c: Candidate, state: State) -> tuple[object, ...]:
+    where = "simulated" if c.simulated else "here" if c.local else "cloud"
+    line = parts.dispatcher.door.lines.get(c.name)
+    waiting = f", {len(line)} waiting" if line is not None and len(line) else ""
+    known = "ready" if state.wait <= 0 else f"{state.why}, {duration(state.wait)} more"
+    latency = duration(state.latency) if state.latency else "-"
+    windows = "; ".join(_level(level) for level in _levels(c, state)) or "no limits known"
+    return (c.name, c.account, where, known + waiting, state.in_flight, latency, windows)
+
+
+def _levels(candidate: Candidate, state: State) -> tuple[Level, ...]:
+    """The windows of the book, or, before the first request, those of the catalogue."""
+    if state.levels:
+        return state.levels
+    return tuple(
+        Level(w.name, w.counts, w.limit, 0, 0.0, "day" if w.zone else "rolling", "") for w in candidate.limits.windows
+    )
+
+
+def _level(level: Level) -> str:
+    until = f", {duration(level.reset)}" if level.used and level.reset else ""
+    guess = "" if level.stated else "?"
+    return f"{level.name} {level.used:,}/{level.limit:,}{guess}{until}"
