@@ -132,12 +132,13 @@ class KeyRing:
         """The next key in turn that is not set aside for this model. None: there is none. Raises ConfigError."""
         await self.refresh()
         aside = self.aside(model)
-        able = [key for key in self.keys if key.fingerprint not in aside and key.fingerprint not in tried]
-        if not able:
-            return None
-        key = able[self._turn % len(able)]
-        self._turn += 1
-        return key
+        keys = self.keys
+        for step in range(len(keys)):
+            place = (self._turn + step) % len(keys)
+            if keys[place].fingerprint not in aside and keys[place].fingerprint not in tried:
+                self._turn = place + 1
+                return keys[place]
+        return None
 
     def aside(self, model: str) -> dict[str, tuple[float, float]]:
         """The keys that are set aside for this model: since when, and until when."""

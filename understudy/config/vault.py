@@ -130,7 +130,7 @@ def _secret(source: str, place: Place, client: Any) -> tuple[Mapping[str, Any], 
     except errors.Forbidden:
         forbidden = True
     except errors.InvalidPath as missing:
-        if "metadata" in _table(_table(missing.json).get("data"), strict=False):
+        if "metadata" in _table(missing.json, strict=False):
             raise ConfigError(f"The newest version of {source} is deleted.", remedy=_write(place)) from None
     except errors.VaultError as error:
         raise _refused(source, error) from None
