@@ -18,4 +18,5 @@ async def test_a_director_whose_key_has_gone_is_not_asked() -> None:
     candidate = Candidate("anthropic", "anthropic", "a", "opus")
     parts: Any = SimpleNamespace(settings=Settings(), find=lambda name: candidate, worker=gone)
     assert handoff_cost(parts, Call("x")) == 0
-    assert await ask_director(parts, SimpleNamespace(), Call("x")) is None  # type: ignore[arg-type]
+    trail: Any = SimpleNamespace()
+    assert await ask_director(parts, trail, Call("x")) is None
