@@ -237,8 +237,8 @@ async def test_a_rotation_takes_effect_without_a_restart_and_breaks_no_call(tmp_
     rig = Rig(f"file:{file}")
     blocked = rig.refusing["value-old"] = asyncio.Event()
     running = asyncio.create_task(rig.ask())
-    while not rig.asked:  # noqa: ASYNC110 - the rig has no event, and the loop is this test alone
-        await asyncio.sleep(0)
+    while not rig.asked:  # noqa: ASYNC110  a thread reads the key first
+        await asyncio.sleep(0.001)
     file.write_text("value-new")
     rig.clock.time += 301
     assert await rig.ask() == "value-new"

@@ -64,7 +64,7 @@ async def test_restarts_and_other_stores(home: Path, tmp_path: Path, clock: Hand
         assert store.keys.met([name]) == {name: 1000.0}
     async with await Store.open(tmp_path / "other", clock) as store:
         assert store.keys.fingerprint("groq", CANARY) != name
-    for file in home.rglob("*"):  # noqa: ASYNC240
+    for file in list(home.rglob("*")):  # noqa: ASYNC240
         assert not file.is_file() or CANARY.encode() not in file.read_bytes()
 
 
