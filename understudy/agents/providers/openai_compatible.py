@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from understudy.agents import failures
 from understudy.agents.candidates import account_named, accounts_of, build, key_of
@@ -16,6 +16,9 @@ from understudy.config.locality import is_local
 from understudy.config.settings import Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError
 from understudy.types import Candidate, Failure, Worker
+
+if TYPE_CHECKING:
+    import httpx2
 
 DISCOVERY_SECONDS = 0.9  # a server with no model loaded must be noticed within a second
 LONGEST_LISTING = 4_000_000  # bytes
@@ -70,8 +73,10 @@ async def _discovered(name: str, provider: Provider, settings: Settings) -> tupl
     asked = Candidate(name, provider.kind, "default", "models", local=is_local(provider, "", settings.local_hosts))
     failure: CallFailed
     try:
+        # Made before the clock runs: the first one imports the HTTP library, which is not the server's slowness.
+        client = client_for(provider.base_url or "", settings.local_hosts)
         async with asyncio.timeout(DISCOVERY_SECONDS):
-            status, headers, body = await _get_models(provider, settings)
+            status, headers, body = await _get_models(client, provider)
         if status != 200:
             failure = failures.refused(status, headers, body, asked, time.time())
         elif models := _listed(body):
@@ -93,23 +98,17 @@ async def _discovered(name: str, provider: Provider, settings: Settings) -> tupl
     raise failure
 
 
-async def _get_models(provider: Provider, settings: Settings) -> tuple[int, dict[str, str], bytes]:
-    key = await asyncio.to_thread(key_of, accounts_of(provider)[0])
-    client = client_for(provider.base_url or "", settings.local_hosts)
-    async with (
-        client,
-        client.stream(
-            "GET",
-            f"{api_root(provider.base_url or '')}/models",
-            headers={"authorization": f"Bearer {key.reveal()}"} if key else {},
-        ) as response,
-    ):
-        body = b""
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > LONGEST_LISTING:
-                break
-        return response.status_code, dict(response.headers), body
+async def _get_models(client: httpx2.AsyncClient, provider: Provider) -> tuple[int, dict[str, str], bytes]:
+    async with client:
+        key = await asyncio.to_thread(key_of, accounts_of(provider)[0])
+        headers = {"authorization": f"Bearer {key.reveal()}"} if key else {}
+        async with client.stream("GET", f"{api_root(provider.base_url or '')}/models", headers=headers) as response:
+            body = b""
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > LONGEST_LISTING:
+                    break
+            return response.status_code, dict(response.headers), body
 
 
 def _listed(body: bytes) -> tuple[Model, ...]:
