@@ -185,3 +185,20 @@ def test_listing_loads_no_sdk() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_the_first_import_is_not_the_servers_slowness(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from understudy.agents.providers import openai_compatible
+
+    made = openai_compatible.client_for
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(0.5)  # on a busy machine importing the HTTP library takes longer than the listing may
+        return made(*arguments)
+
+    monkeypatch.setattr(openai_compatible, "client_for", slow)
+    monkeypatch.setattr(openai_compatible, "DISCOVERY_SECONDS", 0.4)
+    stub.answer = Reply(200, {"data": [{"id": "m"}]})
+    settings = parse(table(lm={"kind": "openai_compatible", "base_url": f"{stub.url}/v1"}), "test")
+    found = await roster(settings)
+    assert [c.model for c in found.candidates] == ["m"], found.notes

@@ -551,6 +551,38 @@ async def test_a_200_that_is_no_answer(wire: Wire, body: bytes, stub: Stub) -> N
     assert ledger.settled == [None]
 
 
+IN_BODY = [
+    ({"error": {"message": "Provider returned error", "code": 502}}, F.TRANSPORT),
+    ({"error": {"message": "Rate limit exceeded: free-models-per-day", "code": 429}}, F.MINUTE_QUOTA),
+    (openai_error("You exceeded your current quota", "insufficient_quota"), F.PAYMENT),
+    (anthropic_error("overloaded_error", "Overloaded"), F.OVERLOAD),
+    ([google_error(503, "UNAVAILABLE", "The model is overloaded.")], F.OVERLOAD),
+    ({"error": "model not loaded"}, F.UNAVAILABLE),
+]
+
+
+@every
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(("body", "expected"), IN_BODY, ids=lambda c: str(c)[:40])
+async def test_an_error_with_status_200_has_its_class(
+    wire: Wire, body: Any, expected: Failure, stream: bool, stub: Stub
+) -> None:
+    json_type = {"content-type": "application/json; charset=utf-8"}
+    error, ledger = await fail(wire, stub, Reply(200, body, json_type), stream=stream)
+    assert error.failure is expected
+    assert len(stub.seen) == 1
+    assert ledger.settled == [None]  # taken by the server: charged
+
+
+async def test_an_answer_that_says_there_was_no_error_is_an_answer(stub: Stub) -> None:
+    good = LOCAL.good('The word is "error".')
+    stub.answer = Reply(200, {**good.body, "error": {"message": "a note"}}, {"content-type": "application/json"})
+    _, worker = await made(LOCAL, stub.url)
+    answer = await worker.work(Call(prompt="x", output_cap=50, timeout=10), Ledger())
+    assert "error" in answer.text
+    await worker.close()
+
+
 @every
 async def test_an_error_within_a_stream_is_charged(wire: Wire, stub: Stub) -> None:
     if wire is ANTHROPIC:

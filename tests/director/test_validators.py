@@ -69,6 +69,9 @@ ERRORS = [
     "You exceeded your current quota, please check your plan and billing details.",
     "You've reached your usage limit. Upgrade to continue.",
     "Your account is out of credits.",
+    "Your account has been suspended due to insufficient balance.",
+    "This organization has been restricted. Please reach out to support.",
+    "The request timed out.",
     "You have run out of credits. Please add more to continue using the API.",
     "Your organization has exceeded its monthly spend limit",
     "Your credit balance is too low to access the Anthropic API.",
@@ -145,6 +148,8 @@ FINE = [
     ("Who?", "Model T not found in the museum was built in 1908, according to the guide."[8:]),
     ("Advice?", "You have reached a good point to stop and rest."),
     ("Advice?", "Your account of the events is convincing, and the balance of the story is good."),
+    ("Who?", "The account was suspended over the fireplace, as the painter wished."[4:]),
+    ("Why?", "The request timed out of courtesy: nobody wanted to hear the answer, and so the council moved on."),
     ("Speed limit?", "The speed limit is 50; if you exceed it you pay a fine."),
     (
         "Poem",
@@ -252,6 +257,7 @@ async def test_an_answer_that_mentions_a_refusal_is_fine(task: str, text: str) -
         "{",
         "<think>I wonder whether",
         "````\n```\ninner\n```",
+        "Sure! ```json\n{}\n```\nAnd now the code:\n```python\nx =",
     ],
 )
 async def test_what_is_cut_off_is_no_answer(text: str) -> None:
@@ -276,6 +282,8 @@ async def test_what_is_cut_off_is_no_answer(text: str) -> None:
         "~~~\nx\n~~~",
         "- a\n  ```\n  code\n  ```",
         "{'a': 1}",
+        'Sure! ```json\n{"city": "Paris"}\n```',
+        "- ```python\n  x = 1\n  ```",
     ],
 )
 async def test_what_is_whole_is_fine(text: str) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from tests.e2e.house import open_house, script
 from understudy import Task
-from understudy.errors import NoCandidate
-from understudy.rehearsal.script import Fault
+from understudy.errors import NoCandidate, ValidationFailed
+from understudy.rehearsal.script import Fault, ScriptedReply
+from understudy.types import Role
 
 GROQ_FAULTS = {
     "auth": "auth",
@@ -103,3 +104,28 @@ async def test_a_server_without_a_model_is_passed_over(tmp_path: Path, flavour: 
     assert reply.attempts[0].outcome == "unavailable"
     assert reply.attempts[0].seconds < 1.0
     assert reply.attempts[-1].outcome == "ok"
+
+
+async def test_a_classifier_that_cannot_be_read_is_no_success(tmp_path: Path) -> None:
+    top = '[classifier]\ncandidate = "groq/llama-3.1-8b-instant"\n'
+    with open_house(
+        tmp_path, {"groq": script("groq", replies=(ScriptedReply(contains="fnord", text="Hm."),))}, top=top
+    ) as house:
+        async with house.director() as director:
+            reply = await director.run(Task("blorp the fnord gently"))
+    asked = reply.attempts[0]
+    assert (asked.role, asked.outcome) == (Role.CLASSIFIER, "rejected")
+    assert "JSON" in (asked.error or "")
+    assert reply.intent.by == "local"
+
+
+async def test_a_single_answer_is_not_called_all(tmp_path: Path) -> None:
+    faults = {"": [Fault(kind="empty")]}
+    with open_house(tmp_path, {"local": script("local", faults=faults)}) as house:
+        async with house.director() as director:
+            with pytest.raises(ValidationFailed) as caught:
+                await director.run(Task("hello", intent="quick_qa"))
+    said = caught.value.message
+    assert ".." not in said
+    assert "All 1" not in said
+    assert said.endswith("the answer is empty.")

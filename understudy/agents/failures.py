@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from understudy.agents.dialects import classify
+from understudy.agents.disguised import ErrorInBody
 from understudy.agents.readings import readings
 from understudy.errors import CallFailed
 from understudy.types import Candidate, Failure
@@ -42,6 +43,9 @@ def failed(error: BaseException, candidate: Candidate, now: float | None = None)
     from pydantic_ai import exceptions as pai
 
     moment = time.time() if now is None else now
+    if said := next((link for link in _chain(error) if isinstance(link, ErrorInBody)), None):
+        # Status 200 says that the request was taken: it counts as sent.
+        return _refused(said.status, said.headers, said.body, candidate, moment, in_stream=True)
     if isinstance(error, pai.ModelHTTPError):
         return _refused(error.status_code, error.headers, error.body, candidate, moment, in_stream=error.in_stream)
     if (network := _network(error, candidate)) is not None:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from understudy.agents.disguised import look_inside
 from understudy.agents.flood import PLAIN, bounded
 from understudy.config.locality import is_local_host
 
@@ -73,7 +74,7 @@ def client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx2.Async
         trust_env=not _at_home(base_url, local_hosts),
         follow_redirects=False,
         headers={"accept-encoding": PLAIN},
-        event_hooks={"response": [_note, bounded(httpx2.AsyncByteStream)]},
+        event_hooks={"response": [_note, bounded(httpx2.AsyncByteStream), look_inside]},
     )
 
 
@@ -89,7 +90,7 @@ def legacy_client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx
         trust_env=not _at_home(base_url, local_hosts),
         follow_redirects=False,
         headers={"accept-encoding": PLAIN},
-        event_hooks={"response": [_note, bounded(httpx.AsyncByteStream)]},
+        event_hooks={"response": [_note, bounded(httpx.AsyncByteStream), look_inside]},
     )
 
 

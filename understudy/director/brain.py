@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from understudy.director.acts import read_object
 from understudy.director.budget import director_left
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
@@ -81,7 +82,9 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
         trail.attempts.append(made)
         return None
     at = (now, parts.clock.now())
-    trail.attempts.append(attempt(candidate, call, "ok", None, at=at, answer=answer, directs=directs))
+    readable = bool(read_object(answer.text))  # every question asks for a JSON object
+    outcome, error = ("ok", None) if readable else ("rejected", "format: there is no JSON object in the answer")
+    trail.attempts.append(attempt(candidate, call, outcome, error, at=at, answer=answer, directs=directs))
     return answer.text
 
 

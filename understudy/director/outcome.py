@@ -26,9 +26,10 @@ def explain_failure(walk: Walk, decided: Decided) -> UnderstudyError:
         )
     outcomes = {a.outcome for a in walk.attempts}
     if outcomes and outcomes <= {"rejected", "malformed"}:
-        last = walk.attempts[-1]
+        last, count = walk.attempts[-1], len(walk.attempts)
+        every = "The one answer was rejected" if count == 1 else f"All {count} answers were rejected; the last one"
         return ValidationFailed(
-            f"All {len(walk.attempts)} answers were rejected; the last one: {last.error}.",
+            f"{every}: {(last.error or '').rstrip('.')}.",
             remedy="Say the task more plainly, or ask for --quality best.",
             attempts=walk.attempts,
             checks=walk.checks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from understudy.agents import failures
 from understudy.agents.candidates import account_named, accounts_of, build, readable
@@ -19,6 +19,9 @@ from understudy.config.secrets import Secret
 from understudy.config.settings import Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError
 from understudy.types import Candidate, Failure, Worker
+
+if TYPE_CHECKING:
+    import httpx2
 
 DISCOVERY_SECONDS = 0.9  # a server with no model loaded must be noticed within a second
 LONGEST_LISTING = 4_000_000  # bytes
@@ -76,8 +79,10 @@ async def _discovered(name: str, provider: Provider, settings: Settings) -> tupl
     failure: CallFailed
     try:
         keys = await asyncio.to_thread(readable, accounts_of(provider)[0])
+        # Made before the clock runs: the first one imports the HTTP library, which is not the server's slowness.
+        client = client_for(provider.base_url or "", settings.local_hosts)
         async with asyncio.timeout(DISCOVERY_SECONDS):
-            status, headers, body = await _get_models(provider, settings, keys)
+            status, headers, body = await _get_models(client, provider, keys)
         if status != 200:
             failure = failures.refused(status, headers, body, asked, time.time())
         elif models := _listed(body):
@@ -100,10 +105,10 @@ async def _discovered(name: str, provider: Provider, settings: Settings) -> tupl
 
 
 async def _get_models(
-    provider: Provider, settings: Settings, keys: tuple[Secret, ...]
+    client: httpx2.AsyncClient, provider: Provider, keys: tuple[Secret, ...]
 ) -> tuple[int, dict[str, str], bytes]:
     """With the first key that is not refused; without any where the account has none."""
-    async with client_for(provider.base_url or "", settings.local_hosts) as client:
+    async with client:
         for key in keys[:-1]:
             status, headers, body = await _get(client, provider, key)
             if status not in (401, 403):
@@ -111,7 +116,7 @@ async def _get_models(
         return await _get(client, provider, keys[-1] if keys else None)
 
 
-async def _get(client: Any, provider: Provider, key: Secret | None) -> tuple[int, dict[str, str], bytes]:
+async def _get(client: httpx2.AsyncClient, provider: Provider, key: Secret | None) -> tuple[int, dict[str, str], bytes]:
     headers = {"authorization": f"Bearer {key.reveal()}"} if key else {}
     async with client.stream("GET", f"{api_root(provider.base_url or '')}/models", headers=headers) as response:
         body = b""

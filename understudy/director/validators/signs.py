@@ -24,12 +24,14 @@ MESSAGES = tuple(
         r"connection|unauthori[sz]ed|overloaded|unavailable|bad gateway|model|token|request|response|fetch|server)",
         r"\A(?:bad gateway|gateway time-?out|service (?:temporarily )?unavailable|internal server error|too many requests|"
         r"upstream (?:connect|request|server)|no healthy upstream|origin (?:dns|is unreachable)|fault filter abort|"
-        r"connection (?:refused|reset|timed out|error)|request timed out|overloaded(?:_error)?\b|stream (?:error|disconnected))",
+        r"connection (?:refused|reset|timed out|error)|(?:the |your |this )?request (?:has )?timed out(?! of )|overloaded(?:_error)?\b|stream (?:error|disconnected))",
         r"(?:you(?:'ve| have)?|your (?:account|organi[sz]ation|plan|project|team|workspace)|account|the user|this request)"
         r"(?: \w+)?(?: (?:has|is|are|would))? "
         r"(?:exceed(?:ed|s)?|reached|hit|run out of|ran out of|used up|out of|have insufficient|insufficient|over)"
         r"[^.\n]{0,60}\b(?:credits?|quota|(?:rate|usage|spend(?:ing)?|token|request|message|context|session|weekly|5-hour)[ -]?limits?"
         r"|limit reached|balance|tokens per|requests per|billing)",
+        r"\A(?:your|this|the) (?:account|organi[sz]ation|project|workspace|api key)(?: has been| was| is)(?: temporarily| currently)? "
+        r"(?:suspended|deactivated|disabled|blocked|restricted|locked|revoked)\b",
         r"\A(?:claude (?:ai )?)?(?:usage|rate|session|weekly|5-hour|daily|request|message)[ -]?limit (?:reached|exceeded|hit)",
         r"\A(?:rate[_ -]limit(?:ed|_exceeded|_error)?|resource_exhausted|insufficient_quota|quota exceeded|credit balance is too low|"
         r"out of credits|insufficient credits?|billing_hard_limit_reached)\b",

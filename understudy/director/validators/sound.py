@@ -25,6 +25,7 @@ from understudy.types import Answer, Task
 _BODY_KEYS = frozenset(
     {"error", "errors", "type", "request_id", "status", "code", "message", "detail", "success", "object", "param"}
 )
+_OPENED_WITHIN = re.compile(r"[^`\s][ \t]*```[ \t]*\w*[ \t]*$", re.M)
 _SHORT = 400  # characters; an error message or a refusal that is the whole answer is shorter, an essay is longer
 
 
@@ -133,6 +134,8 @@ def not_truncated(answer: Answer, task: Task) -> str:
     if re.match(r"\s*<think(?:ing)?>", text, re.I):
         return "the answer ends inside its reasoning"
     found, _ = fences(text)
+    if found and not found[-1].closed and not found[-1].body.strip() and _OPENED_WITHIN.search(text):
+        return ""  # it was opened behind words of its line ("Sure! ```json"): what looks like an opening closes it
     if found and not found[-1].closed and not _may_stay_open(text, found[-1].tag):
         return "the last code block is not closed"
     if not found and text[:1] in _OPENERS and _is_cut_json(text):
