@@ -85,7 +85,7 @@ def test_no_window_counts_too_little(kind: str, tmp_path: Path, servers: Callabl
             keeper.kill()
             keeper.communicate()
     moments = sent(meter)
-    assert len(moments) > 2 * LIMIT, "too little was sent: this shows nothing"
+    assert len(moments) >= 2 * LIMIT, "too little was sent: this shows nothing"
     time.sleep(LEASE + 0.3)
     used, in_flight, _ = asyncio.run(counted())
     assert in_flight == 0
