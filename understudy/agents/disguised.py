@@ -35,9 +35,11 @@ async def look_inside(response: Any) -> None:
         return
     if isinstance(body, list) and len(cast("list[Any]", body)) == 1:
         body = cast("list[Any]", body)[0]
-    if not isinstance(body, dict) or not body.get("error") or _ANSWERS & set(cast("dict[str, Any]", body)):
+    if not isinstance(body, dict):
         return
-    raise ErrorInBody(_status_in(cast("dict[str, Any]", body)), dict(response.headers), cast("object", body))
+    table = cast("dict[str, Any]", body)
+    if table.get("error") and not _ANSWERS & set(table):
+        raise ErrorInBody(_status_in(table), dict(response.headers), table)
 
 
 def _status_in(body: dict[str, Any]) -> int | None:
