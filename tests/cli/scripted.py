@@ -30,7 +30,7 @@ from understudy.errors import (
 )
 from understudy.fleet.book import Book
 from understudy.fleet.form import PageForm
-from understudy.store.pages import MemoryPages
+from understudy.store.pages import SqlitePages
 from understudy.store.store import Store
 from understudy.types import (
     Attempt,
@@ -87,16 +87,17 @@ class ScriptedDirector(real.Director):
 
     async def __aenter__(self) -> ScriptedDirector:
         clock = WallClock()
+        store = await Store.open(self.home, clock)
         self._parts = Parts(
             settings=self.settings,
-            store=await Store.open(self.home, clock),
+            store=store,
             gate=Gate(self.settings.private_paths),
             scorer=None,
             validators={},
             fleet=() if self.settings.policy == "nobody" else FLEET,
             notes=("a note about the fleet",),
             clock=clock,
-            book=Book(MemoryPages(PageForm(), clock)),
+            book=Book(SqlitePages(store.database, PageForm(), clock)),
         )
         return self
 

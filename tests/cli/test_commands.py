@@ -137,7 +137,7 @@ def test_every_commented_line_of_init_is_right_too() -> None:
     for line in CONFIGURATION.splitlines():
         bare = line.removeprefix("# ")
         looks = bare.split("  #")[0].rstrip()
-        lines.append(bare if looks.startswith("[providers") or (" = " in looks and bare != line) else line)
+        lines.append(bare if looks.startswith(("[providers", "[book")) or (" = " in looks and bare != line) else line)
     settings = parse(tomllib.loads("\n".join(lines)), "init")
     assert set(settings.providers) == {"groq", "gemini", "claude_code", "local", "ollama", "openai", "anthropic"}
     assert not settings.providers["openai"].enabled

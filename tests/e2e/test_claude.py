@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import psutil
@@ -83,3 +85,35 @@ async def test_it_directs_within_its_budget(tmp_path: Path) -> None:
     assert len(reply.steps) >= 2
     assert 0 < reply.director.spent.tokens <= 2000
     assert reply.director.reserved.tokens == 0
+
+
+async def test_the_other_key_codes_and_none_is_among_the_arguments(tmp_path: Path) -> None:
+    """The dead key costs one start of the CLI. The machine's other users see its arguments."""
+    from understudy.rehearsal.server import Server
+
+    seen: set[str] = set()
+    played = script("anthropic").model_copy(update={"accounts": {"a": ("sk-canary-good",)}})
+    for name in ("dead", "good"):
+        (tmp_path / name).write_text(f"sk-canary-{name}")
+    with (
+        Server("anthropic", played) as claude,
+        open_house(
+            tmp_path, {"groq": script("groq")}, top=TOP, extra=with_claude(claude.url, tmp_path / "dead")
+        ) as house,
+    ):
+        text = house.config.read_text()
+        head, mark, tail = text.partition("[providers.claude_code]")
+        dead, good = tmp_path / "dead", tmp_path / "good"
+        house.config.write_text(head + mark + tail.replace(f'"file:{dead}"', f'"file:{dead}", "file:{good}"'))
+        async with house.director() as director:
+            running = asyncio.create_task(director.run(Task("Write a function that sorts a list.", intent="coding")))
+            while not running.done():
+                for child in psutil.Process().children(recursive=True):
+                    with contextlib.suppress(psutil.Error):
+                        seen.add(" ".join(child.cmdline()))
+                await asyncio.sleep(0.02)
+            reply = await running
+        assert house.received("groq") == 0
+    assert [(a.provider, a.outcome) for a in reply.attempts] == [("claude_code", "ok")]
+    assert any("--system-prompt-file" in line for line in seen)
+    assert not any("canary" in line for line in seen)

@@ -245,3 +245,10 @@ def test_a_gauge_keeps_few_pieces_over_a_million_amounts() -> None:
     for number in range(200_000):
         gauge.take(NOW + number * 2.0, 1)
     assert len(gauge.taken) < 100
+
+
+def test_the_second_request_of_an_attempt_is_not_held_up_by_its_first() -> None:
+    page = Page()
+    page.apply(ask("a", RPM), NOW)
+    assert isinstance(page.apply(ask("b", RPM), NOW), Wait)
+    assert isinstance(page.apply(ask("b", RPM, own=("a",)), NOW), Granted)

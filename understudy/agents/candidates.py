@@ -6,7 +6,7 @@ from understudy.agents.catalogue import Entry, Rules, entry, list_price, rules
 from understudy.agents.limits import stated, tokens_per_minute
 from understudy.config.locality import is_local
 from understudy.config.quota import LimitTable, QuotaTable
-from understudy.config.secrets import Secret, read_key
+from understudy.config.secrets import Secret, check_key, no_key, read_key
 from understudy.config.settings import PAID_KINDS, Account, Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError
 from understudy.types import Candidate, Failure, Limits
@@ -20,8 +20,8 @@ def accounts_of(provider: Provider, sources: tuple[str, ...] = ()) -> tuple[Acco
     return provider.accounts or (Account(name="default", keys=sources),)
 
 
-def key_of(account: Account, sources: tuple[str, ...] = ()) -> Secret | None:
-    """The first key of the account that can be read; None for an account without keys.
+def check_keys(account: Account, sources: tuple[str, ...] = ()) -> None:
+    """Whether the account has a key, as far as it can be known without a network; one without sources needs none.
 
     Raises ConfigError, which names the sources and never a value.
     """
@@ -29,16 +29,27 @@ def key_of(account: Account, sources: tuple[str, ...] = ()) -> Secret | None:
     refused: list[ConfigError] = []
     for source in keys:
         try:
-            return read_key(source)
+            check_key(source)
         except ConfigError as error:
             refused.append(error)
-    if not refused:
-        return None
-    if len(refused) == 1:
-        raise refused[0]
-    raise ConfigError(
-        f"There is no key at {', '.join(keys)}.", remedy=" Or: ".join(e.remedy for e in refused if e.remedy)
-    )
+        else:
+            return
+    if refused:
+        raise no_key(keys, refused)
+
+
+def readable(account: Account) -> tuple[Secret, ...]:
+    """The keys of the account that can be read, each read anew. Raises ConfigError when it has keys and none can."""
+    found: list[Secret] = []
+    errors: list[ConfigError] = []
+    for source in account.keys:
+        try:
+            found.append(read_key(source))
+        except ConfigError as error:
+            errors.append(error)
+    if errors and not found:
+        raise no_key(account.keys, errors)
+    return tuple(found)
 
 
 def account_named(provider: Provider, name: str, sources: tuple[str, ...]) -> Account:
@@ -49,12 +60,12 @@ def account_named(provider: Provider, name: str, sources: tuple[str, ...]) -> Ac
 
 
 def with_keys(name: str, provider: Provider, sources: tuple[str, ...]) -> tuple[Account, ...]:
-    """The accounts whose key can be read. Raises CallFailed(UNAVAILABLE) with the remedy when there is none."""
+    """The accounts that have a key. Raises CallFailed(UNAVAILABLE) with the remedy when there is none."""
     usable: list[Account] = []
     missing: list[ConfigError] = []
     for account in accounts_of(provider, sources):
         try:
-            key_of(account, sources)
+            check_keys(account, sources)
             usable.append(account)
         except ConfigError as error:
             missing.append(error)

@@ -38,8 +38,9 @@ async def look_inside(response: Any) -> None:
     if not isinstance(body, dict):
         return
     table = cast("dict[str, Any]", body)
-    if table.get("error") and not _ANSWERS & set(table):
-        raise ErrorInBody(_status_in(table), dict(response.headers), table)
+    if not table.get("error") or _ANSWERS & set(table):
+        return
+    raise ErrorInBody(_status_in(table), dict(response.headers), table)
 
 
 def _status_in(body: dict[str, Any]) -> int | None:

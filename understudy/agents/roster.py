@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from understudy.config.settings import Provider, Settings
 from understudy.errors import CallFailed, ConfigError, UnderstudyError
 from understudy.types import Candidate, Worker
+
+if TYPE_CHECKING:
+    from understudy.agents.keys import Rings
 
 MODULES = {
     kind: f"understudy.agents.providers.{kind}"
@@ -31,7 +34,9 @@ class Adapter(Protocol):
 
     async def candidates(self, name: str, provider: Provider, settings: Settings) -> tuple[Candidate, ...]: ...
 
-    def worker(self, candidate: Candidate, provider: Provider, settings: Settings) -> Worker: ...
+    def worker(
+        self, candidate: Candidate, provider: Provider, settings: Settings, rings: Rings | None = None
+    ) -> Worker: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +57,17 @@ async def roster(settings: Settings) -> Roster:
     )
 
 
-def worker_for(candidate: Candidate, settings: Settings) -> Worker:
-    """Raises ConfigError for a candidate the configuration does not know, or whose key cannot be read."""
+def worker_for(candidate: Candidate, settings: Settings, rings: Rings | None = None) -> Worker:
+    """rings: the keys of all accounts, in which workers of one account know of each other's refused keys.
+
+    Raises ConfigError for a candidate the configuration does not know. Keys are read when the worker is loaded.
+    """
     provider = settings.providers.get(candidate.provider)
     if provider is None or not provider.enabled:
         raise ConfigError(
             f"There is no provider called {candidate.provider}.", remedy="Add or enable it under [providers]."
         )
-    return adapter(provider.kind).worker(candidate, provider, settings)
+    return adapter(provider.kind).worker(candidate, provider, settings, rings)
 
 
 def adapter(kind: str) -> Adapter:
@@ -87,12 +95,12 @@ async def _listed(name: str, provider: Provider, settings: Settings) -> tuple[tu
 
 def _missing_keys(name: str, provider: Provider) -> tuple[str, ...]:
     """A note for each configured account without a readable key, where others have one."""
-    from understudy.agents.candidates import key_of
+    from understudy.agents.candidates import check_keys
 
     notes: list[str] = []
     for account in provider.accounts:
         try:
-            key_of(account)
+            check_keys(account)
         except ConfigError as error:
             notes.append(f"{name}: account {account.name} is left out. {error}")
     return tuple(notes)

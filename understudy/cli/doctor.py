@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
 
+from understudy.cli.aging import key_findings
 from understudy.cli.surroundings import claude_program, configuration, llama_extra, state_folder
 from understudy.cli.terminal import one_line, say
 from understudy.errors import UnderstudyError
 
 if TYPE_CHECKING:
+    from understudy.agents.keys import Rings
     from understudy.agents.roster import Roster
     from understudy.config.settings import Settings
+    from understudy.store.store import Store
     from understudy.types import Candidate, Worker
 
 CHECK_SECONDS = 10.0
@@ -26,7 +30,7 @@ _MARKS = {"ok": "ok     ", "note": "note   ", "missing": "missing", "wrong": "WR
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line. needed: without it no task can be answered."""
+    """One line. needed: without it no task can be answered. age_days: of a key, since it was first seen or written."""
 
     name: str
     state: State
@@ -34,6 +38,7 @@ class Finding:
     remedy: str = ""
     needed: bool = False
     simulated: bool = False
+    age_days: int | None = None
 
 
 async def doctor(config: str | None, *, as_json: bool) -> int:
@@ -61,11 +66,16 @@ async def examine(config: str | None, today: date | None = None) -> list[Finding
         return [Finding("configuration", "wrong", error.message, error.remedy, needed=True), *findings]
     findings.insert(0, Finding("configuration", "ok", where))
     findings += [Finding("found", "note", note) for note in notes]
-    findings.append(await _store())
-    findings += _loaded(settings)
-    listed = await _roster(settings)
-    findings += [Finding("providers", "note", note) for note in listed.notes]
-    findings += await _providers(settings, listed)
+    async with _store() as (finding, store):
+        findings.append(finding)
+        findings += _loaded(settings)
+        listed = await _roster(settings)
+        findings += [Finding("providers", "note", note) for note in listed.notes]
+        from understudy.agents.keys import Rings
+
+        rings = Rings(store.keys if store else None)
+        findings += await _providers(settings, listed, rings)
+        findings += key_findings(rings, settings.keys.rotation_days, time.time())
     findings += _figures(settings, listed, today or datetime.now(UTC).date())
     findings.append(_director(settings, listed))
     findings.append(_private(listed))
@@ -74,19 +84,23 @@ async def examine(config: str | None, today: date | None = None) -> list[Finding
     return findings
 
 
-async def _store() -> Finding:
+@asynccontextmanager
+async def _store() -> AsyncGenerator[tuple[Finding, Store | None]]:
     from understudy.clock import WallClock
     from understudy.config.load import home
     from understudy.store.store import Store
 
+    store: Store | None = None
     try:
         store = await Store.open(home(), WallClock())
-        try:
-            return Finding("store", "ok", await store.check(), needed=True)
-        finally:
-            await store.close()
+        finding = Finding("store", "ok", await store.check(), needed=True)
     except UnderstudyError as error:
-        return Finding("store", "wrong", error.message, error.remedy, needed=True)
+        finding = Finding("store", "wrong", error.message, error.remedy, needed=True)
+    try:
+        yield finding, store if finding.state == "ok" else None
+    finally:
+        if store is not None:
+            await store.close()
 
 
 def _loaded(settings: Settings) -> list[Finding]:
@@ -117,7 +131,7 @@ async def _roster(settings: Settings) -> Roster:
     return await roster(settings)
 
 
-async def _providers(settings: Settings, listed: Roster) -> list[Finding]:
+async def _providers(settings: Settings, listed: Roster, rings: Rings) -> list[Finding]:
     """One candidate of each provider and account is checked, all at the same time."""
     if not listed.candidates:
         return [
@@ -132,7 +146,7 @@ async def _providers(settings: Settings, listed: Roster) -> list[Finding]:
     accounts: dict[tuple[str, str], list[Candidate]] = {}
     for candidate in listed.candidates:
         accounts.setdefault((candidate.provider, candidate.account), []).append(candidate)
-    checked = await asyncio.gather(*(_check(settings, members) for members in accounts.values()))
+    checked = await asyncio.gather(*(_check(settings, members, rings) for members in accounts.values()))
     reachable = any(f.state == "ok" for f in checked)
     summary = Finding(
         "models",
@@ -145,7 +159,7 @@ async def _providers(settings: Settings, listed: Roster) -> list[Finding]:
     return [*checked, *(Finding(name, "note", "is switched off in the configuration") for name in off), summary]
 
 
-async def _check(settings: Settings, members: list[Candidate]) -> Finding:
+async def _check(settings: Settings, members: list[Candidate], rings: Rings) -> Finding:
     first = members[0]
     provider = settings.providers[first.provider]
     keys = [key for account in provider.accounts if account.name == first.account for key in account.keys]
@@ -153,7 +167,7 @@ async def _check(settings: Settings, members: list[Candidate]) -> Finding:
     about += f", key from {', '.join(keys)}" if keys else ""
     about += ", simulated" if first.simulated else ", on this machine" if first.local else ""
     try:
-        async with _worker(first, settings) as worker:
+        async with _worker(first, settings, rings) as worker:
             await asyncio.to_thread(worker.load)
             async with asyncio.timeout(CHECK_SECONDS):
                 said = await worker.check()
@@ -167,10 +181,10 @@ async def _check(settings: Settings, members: list[Candidate]) -> Finding:
 
 
 @asynccontextmanager
-async def _worker(candidate: Candidate, settings: Settings) -> AsyncGenerator[Worker]:
+async def _worker(candidate: Candidate, settings: Settings, rings: Rings) -> AsyncGenerator[Worker]:
     from understudy.agents.roster import worker_for
 
-    worker = worker_for(candidate, settings)
+    worker = worker_for(candidate, settings, rings)
     try:
         yield worker
     finally:

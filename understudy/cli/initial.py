@@ -39,7 +39,12 @@ usd_per_day = 5.0                     # hard, for providers that cost money
 # [book]                              # the quota book is a file; several hosts that share accounts need a server
 # url = "env:UNDERSTUDY_BOOK_SERVER"  # redis://... or postgresql://...; needs understudy[redis] or [postgres]
 
-# Providers. The name is yours, kind says which adapter. Keys come from env:NAME, keyring:NAME or file:PATH.
+[keys]
+rotation_days = 30                    # understudy doctor warns about an older key; 0: never
+
+# Providers. The name is yours, kind says which adapter.
+# Keys come from env:NAME, keyring:NAME, file:PATH or vault:PATH#FIELD (HashiCorp Vault; needs understudy[secrets]).
+# An account may have several keys, which take turns; they share its limits.
 
 # [providers.groq]                    # free key: https://console.groq.com/keys
 # kind = "groq"

@@ -129,6 +129,7 @@ def _known_keys(parents: tuple[Any, ...]) -> list[str]:
         "director": shape.DirectorSettings,
         "classifier": shape.ClassifierSettings,
         "money": shape.MoneySettings,
+        "keys": shape.KeySettings,
         "providers": shape.Provider,
         "accounts": shape.Account,
         "models": shape.Model,

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
 
 LARGEST = 64 * 1024  # bytes of a key file
+FORMS = "env:NAME, keyring:NAME, file:PATH or vault:PATH#FIELD"
 
 
 class Secret:
-    """A key that does not print."""
+    """A key that does not print. since: when it was written, where the source tells, in seconds since the epoch."""
 
-    __slots__ = ("_value", "source")
+    __slots__ = ("_value", "since", "source")
 
-    def __init__(self, value: str, source: str) -> None:
+    def __init__(self, value: str, source: str, since: float | None = None) -> None:
         self._value = value
         self.source = source
+        self.since = since
 
     def reveal(self) -> str:
         return self._value
@@ -29,10 +32,31 @@ class Secret:
     __str__ = __repr__
 
 
+def no_key(sources: Sequence[str], errors: Sequence[ConfigError]) -> ConfigError:
+    """One error for an account none of whose keys can be had."""
+    if len(errors) == 1:
+        return ConfigError(errors[0].message, remedy=errors[0].remedy)
+    remedies = dict.fromkeys(error.remedy for error in errors if error.remedy)
+    return ConfigError(f"There is no key at {', '.join(sources)}.", remedy=" Or: ".join(remedies))
+
+
+def check_key(source: str) -> None:
+    """Whether there is a key, as far as it can be known without a network. Raises ConfigError as read_key does."""
+    if source.startswith("vault:"):
+        from understudy.config.vault import door
+
+        door(source)
+    else:
+        read_key(source)
+
+
 def read_key(source: str) -> Secret:
-    """The key behind env:NAME, keyring:NAME or file:PATH. Raises ConfigError that names the source, never a value."""
+    """The key behind a source of FORMS; vault: blocks, for seconds at the most.
+
+    Raises ConfigError that names the source, never a value.
+    """
     scheme, _, name = source.partition(":")
-    value = ""
+    value, since = "", None
     if scheme == "env":
         value = os.environ.get(name, "")
         remedy = f"Set it: export {name}=..."
@@ -40,6 +64,7 @@ def read_key(source: str) -> Secret:
         remedy = f"Write the key into {name} and make it readable by you alone."
         try:
             value = read_plain(Path(name).expanduser(), LARGEST).decode("utf-8").strip()
+            since = Path(name).expanduser().stat().st_mtime
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~name, and nobody is called so
             why = error.args[0] if isinstance(error, OSError) and error.errno is None else type(error).__name__
             raise ConfigError(f"The key file {name} cannot be read ({why}).", remedy=remedy) from None
@@ -51,11 +76,16 @@ def read_key(source: str) -> Secret:
             value = keyring.get_password("understudy", name) or ""
         except Exception as error:  # noqa: BLE001  keyring back ends raise what they like
             raise ConfigError(f"The keyring cannot be read ({type(error).__name__}).", remedy=remedy) from None
+    elif scheme == "vault":
+        from understudy.config.vault import read_vault
+
+        remedy = "Write it there: vault kv put"
+        value, since = read_vault(source)
     else:
-        raise ConfigError("A key must come from env:NAME, keyring:NAME or file:PATH.", remedy="Move the key there.")
+        raise ConfigError(f"A key must come from {FORMS}.", remedy="Move the key there.")
     if not value.strip():
         raise ConfigError(f"There is no key at {source}.", remedy=remedy)
     value = value.strip()
     if not value.isascii() or not value.isprintable():
         raise ConfigError(f"The key at {source} holds characters no key has.", remedy="Copy it again.")
-    return Secret(value, source)
+    return Secret(value, source, since)

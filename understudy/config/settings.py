@@ -12,17 +12,21 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from understudy.config.quota import Described, QuotaTable
 from understudy.config.quota import Strict as _Strict
+from understudy.config.secrets import FORMS
+from understudy.config.vault import Place
 
 Kind = Literal["groq", "gemini", "anthropic", "openai", "openai_compatible", "claude_code", "llama_cpp", "rehearsal"]
 CLOUD_KINDS = frozenset({"groq", "gemini", "anthropic", "openai", "claude_code"})
 PAID_KINDS = frozenset({"anthropic", "openai"})  # off unless the user turns them on
-KEY_SOURCES = ("env:", "keyring:", "file:")
+KEY_SOURCES = ("env:", "keyring:", "file:", "vault:")
 
 
 def _key_source(value: str) -> str:
     if not value.startswith(KEY_SOURCES) or not value.partition(":")[2]:
         # The value itself is never repeated: it may be the key.
-        raise ValueError("a literal key does not belong here; write env:NAME, keyring:NAME or file:PATH")
+        raise ValueError(f"a literal key does not belong here; write {FORMS}")
+    if value.startswith("vault:"):
+        Place.parse(value.partition(":")[2])
     return value
 
 
@@ -146,6 +150,12 @@ class BookSettings(_Strict):
     url: Annotated[str, AfterValidator(_book_url), Field(repr=False)] = ""  # it may hold a password
 
 
+class KeySettings(_Strict):
+    """What holds for the keys of all accounts."""
+
+    rotation_days: int = Field(default=30, ge=0)  # an older key is warned about; 0: none is
+
+
 class Settings(BaseSettings):
     """Everything, in one value. Environment variables UNDERSTUDY_POLICY, UNDERSTUDY_DIRECTOR__... override it."""
 
@@ -163,6 +173,7 @@ class Settings(BaseSettings):
     classifier: ClassifierSettings = ClassifierSettings()
     money: MoneySettings = MoneySettings()
     book: BookSettings = BookSettings()
+    keys: KeySettings = KeySettings()
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], Provider] = Field(default_factory=dict)
     private_paths: tuple[str, ...] = ()  # globs; a task with such a file is private
     local_hosts: tuple[str, ...] = ()  # hosts or CIDR ranges that count as this machine

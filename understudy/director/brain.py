@@ -23,11 +23,20 @@ TIMEOUT = 45.0  # seconds for one act; a frontier model needs 5 to 20 for so sho
 
 async def ask_director(parts: Parts, trail: Trail, call: Call) -> str | None:
     """Its answer, or None: no director, no budget, a private task it may not see, or a failure (all noted)."""
-    candidate = parts.find(parts.settings.director.candidate)
-    if candidate is None:
+    candidate, worker = _director(parts)
+    if candidate is None or worker is None:
         return None
     _, left = await director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
-    return await ask(parts, trail, candidate, _fitted(call, parts.worker(candidate), left), directs=True)
+    return await ask(parts, trail, candidate, _fitted(call, worker, left), directs=True)
+
+
+def _director(parts: Parts) -> tuple[Candidate | None, Worker | None]:
+    """The director, if there is one whose key can still be read."""
+    candidate = parts.find(parts.settings.director.candidate)
+    try:
+        return candidate, parts.worker(candidate) if candidate is not None else None
+    except ConfigError:
+        return candidate, None
 
 
 def _fitted(call: Call, worker: Worker, left: int) -> Call:
@@ -81,8 +90,8 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
 
 def handoff_cost(parts: Parts, call: Call) -> int:
     """The most tokens this question can cost the director; 0 without one."""
-    candidate = parts.find(parts.settings.director.candidate)
-    return 0 if candidate is None else parts.worker(candidate).bound(call) + call.output_cap
+    _, worker = _director(parts)
+    return 0 if worker is None else worker.bound(call) + call.output_cap
 
 
 def question(instructions: str, text: str, parts: Parts, sensitivity: Sensitivity, role: Role = Role.DIRECTOR) -> Call:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from understudy.agents.keys import Rings
 from understudy.clock import WallClock
 from understudy.config.settings import Settings
 from understudy.director.budget import declare, scopes_of
@@ -38,18 +39,20 @@ class Parts:
     book: Book
     workers: dict[str, Worker] = field(default_factory=dict[str, Worker])
     dispatcher: Dispatcher = field(init=False)
+    rings: Rings = field(init=False)
     _declared: set[str] = field(default_factory=set[str])
     _fleet_hash: str = ""
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
 
     def __post_init__(self) -> None:
         self.dispatcher = Dispatcher(self.worker, self.book, self.clock)
+        self.rings = Rings(self.store.keys, self.clock)
 
     def worker(self, candidate: Candidate) -> Worker:
         if candidate.domain not in self.workers:
             from understudy.agents.roster import worker_for
 
-            self.workers[candidate.domain] = worker_for(candidate, self.settings)
+            self.workers[candidate.domain] = worker_for(candidate, self.settings, self.rings)
         return self.workers[candidate.domain]
 
     def guard(

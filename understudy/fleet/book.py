@@ -6,7 +6,7 @@ import math
 import random
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from understudy.fleet.page import Came, Close, Granted, Page, Reserve, Wait
 from understudy.store.pages import Pages
@@ -103,11 +103,19 @@ class Book:
         return pages.get(candidate.quota, Page()).wait(_entry("", candidate, cost, 0.0), now)
 
     async def reserve(
-        self, candidate: Candidate, cost: Cost, *, seconds: float, batch: bool = False, waited: float = 0.0
+        self,
+        candidate: Candidate,
+        cost: Cost,
+        *,
+        seconds: float,
+        batch: bool = False,
+        waited: float = 0.0,
+        own: tuple[str, ...] = (),
     ) -> Tab | Wait:
         """Room for one request that takes `seconds` at the most. A batch that has not waited long lets others first."""
         name = secrets.token_hex(8)
         entry = _entry(name, candidate, cost, seconds + LEASE, batch=batch, waited=waited)
+        entry = replace(entry, own=own) if own else entry
         outcome = await self.pages.turn(candidate.quota, entry)
         if isinstance(outcome, Wait):
             return outcome
@@ -116,7 +124,7 @@ class Book:
 
     async def extend(self, tab: Tab, cost: Cost, *, seconds: float) -> Wait | None:
         """Room for one more request of the same attempt. None: granted."""
-        more = await self.reserve(tab.candidate, cost, seconds=seconds)
+        more = await self.reserve(tab.candidate, cost, seconds=seconds, own=tuple(tab.holds))
         if isinstance(more, Wait):
             return more
         tab.holds |= more.holds

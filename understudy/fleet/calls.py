@@ -61,6 +61,7 @@ class Caller:
         started = clock.now()
         try:
             worker = await self.load(candidate)
+            started = clock.now()  # importing an SDK says nothing of the candidate
             if tab.probe and candidate.local:
                 await self._ping(worker)
             quota = QuotaGuard(guard, self.door.book, clock, tab, call.timeout)

@@ -42,6 +42,7 @@ class Reserve:
     windows: tuple[Window, ...] = ()
     batch: bool = False
     waited: float = 0.0  # seconds so far
+    own: tuple[str, ...] = ()  # holds of the same attempt, which do not stand in its way
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class Page:
         if longest is not None and longest[1] > 0:
             gauge, seconds = longest
             return Wait(seconds, f"{gauge.name}: {gauge.used(now):,.0f} of {gauge.limit:,} used")
-        if self.held and self._feels_its_way(amounts, now):
+        if not self.held.keys() <= set(entry.own) and self._feels_its_way(amounts, now):
             return Wait(
                 health.latency if health and 0 < health.latency < 1 else SOON, "feeling out its limits", "fresh"
             )

@@ -6,6 +6,7 @@ and one that dies half-way has changed nothing.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,19 @@ def _fourth(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE pages (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body BLOB NOT NULL)")
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth)
+def _fifth(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE salts (salt BLOB NOT NULL)")
+    db.execute("INSERT INTO salts VALUES (?)", (os.urandom(32),))
+    db.execute(
+        "CREATE TABLE keys (fingerprint TEXT PRIMARY KEY, first REAL NOT NULL, last REAL NOT NULL) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE refusals (fingerprint TEXT NOT NULL, model TEXT NOT NULL, since REAL NOT NULL,"
+        " until REAL NOT NULL, PRIMARY KEY (fingerprint, model)) WITHOUT ROWID"
+    )
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth, _fifth)
 
 
 def version(db: sqlite3.Connection) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from understudy.store.database import PATIENCE, Database
+from understudy.store.keys import Keys
 from understudy.store.ledger import SqliteLedger
 from understudy.store.replies import Replies
 from understudy.store.sessions import Sessions
@@ -20,6 +21,7 @@ class Store:
         self.ledger = SqliteLedger(database, clock)
         self.sessions = Sessions(database, clock)
         self.replies = Replies(database)
+        self.keys = Keys(database)
 
     @classmethod
     async def open(cls, home: Path, clock: Clock, *, patience: float = PATIENCE) -> Store:
@@ -30,6 +32,7 @@ class Store:
         store = cls(await Database.open(home / "store" / "understudy.db", patience=patience), clock)
         try:
             await store.ledger.sweep()
+            await store.keys.open()
         except BaseException:
             await store.close()
             raise

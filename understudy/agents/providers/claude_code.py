@@ -7,10 +7,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from understudy.agents.candidates import layers
+from understudy.agents.candidates import check_keys, layers
 from understudy.agents.catalogue import Entry, entries, entry
+from understudy.agents.keyed import KeyedWorker
+from understudy.agents.keys import Rings
 from understudy.agents.limits import stated, tokens_per_minute
-from understudy.config.secrets import Secret, read_key
+from understudy.config.secrets import Secret
 from understudy.config.settings import Account, Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError, PrivacyRefused
 from understudy.tools.claude_cli import MEASURED_VERSION, ClaudeCLI, ClaudeRequest
@@ -29,7 +31,7 @@ async def candidates(name: str, provider: Provider, settings: Settings) -> tuple
     keyed = _keyed(provider)
     if keyed:
         try:
-            await asyncio.to_thread(_key, _accounts(provider)[0])
+            await asyncio.to_thread(_check_key, _accounts(provider)[0])
         except ConfigError as error:
             raise CallFailed(
                 Failure.UNAVAILABLE, f"{name}: {error.message}", remedy=error.remedy, charged=False
@@ -40,18 +42,27 @@ async def candidates(name: str, provider: Provider, settings: Settings) -> tuple
     return tuple(_candidate(name, provider, account, model, keyed) for model in models for account in accounts)
 
 
-def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
-    """Raises ConfigError when the account names a key that cannot be read."""
+def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: Rings | None = None) -> Worker:
+    """Raises ConfigError when the account has no key and needs one."""
     keyed = _keyed(provider)
+
+    def make(key: Secret | None) -> Worker:
+        cli = ClaudeCLI(
+            provider.command,
+            login="key" if keyed else "subscription",
+            key=key,
+            base_url=provider.base_url,
+            concurrency=provider.concurrency,
+        )
+        return ClaudeWorker(candidate, provider, cli)
+
+    if not keyed:
+        return make(None)
     account = next((a for a in _accounts(provider) if a.name == candidate.account), Account())
-    cli = ClaudeCLI(
-        provider.command,
-        login="key" if keyed else "subscription",
-        key=_key(account) if keyed else None,
-        base_url=provider.base_url,
-        concurrency=provider.concurrency,
-    )
-    return ClaudeWorker(candidate, provider, cli)
+    ring = (rings or Rings()).of(candidate.provider, provider, account)
+    if ring is None:
+        raise _keyless(account)
+    return KeyedWorker(candidate, ring, make)
 
 
 class ClaudeWorker:
@@ -137,13 +148,17 @@ def _accounts(provider: Provider) -> tuple[Account, ...]:
     return provider.accounts or (Account(),)
 
 
-def _key(account: Account) -> Secret:
+def _check_key(account: Account) -> None:
     if not account.keys:
-        raise ConfigError(
-            f'The account {account.name} has no key, and login = "key" needs one.',
-            remedy='Add keys = ["env:ANTHROPIC_API_KEY"], or set login = "subscription".',
-        )
-    return read_key(account.keys[0])
+        raise _keyless(account)
+    check_keys(account)
+
+
+def _keyless(account: Account) -> ConfigError:
+    return ConfigError(
+        f'The account {account.name} has no key, and login = "key" needs one.',
+        remedy='Add keys = ["env:ANTHROPIC_API_KEY"], or set login = "subscription".',
+    )
 
 
 def _candidate(name: str, provider: Provider, account: Account, model: Model, keyed: bool) -> Candidate:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from understudy.agents.candidates import account_named, build, key_of, with_keys
+from understudy.agents.candidates import account_named, build, with_keys
 from understudy.agents.catalogue import entries
+from understudy.agents.keyed import keyed
+from understudy.agents.keys import Rings
 from understudy.agents.wire import Wire, client_for, rooted
-from understudy.agents.worker import ModelWorker, Traits
+from understudy.agents.worker import Traits
+from understudy.config.secrets import Secret
 from understudy.config.settings import Model, Provider, Settings
 from understudy.types import Candidate, Worker
 
@@ -19,12 +22,13 @@ async def candidates(name: str, provider: Provider, settings: Settings) -> tuple
     return build(name, provider, settings, with_keys(name, provider, KEYS), models)
 
 
-def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
-    """Raises ConfigError when the account's key cannot be read."""
-    key = key_of(account_named(provider, candidate.account, KEYS), KEYS)
+def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: Rings | None = None) -> Worker:
+    """Over all keys of the account. Raises ConfigError for an account that is not configured."""
+    account = account_named(provider, candidate.account, KEYS)
+    ring = (rings or Rings()).of(candidate.provider, provider, account, KEYS)
     base_url = rooted(provider.base_url or ADDRESS, "/v1beta", "/v1alpha", "/v1")
 
-    def connect() -> Wire:
+    def connect(key: Secret | None) -> Wire:
         from pydantic_ai.models.google import GoogleModel
         from pydantic_ai.providers.google import GoogleProvider
 
@@ -33,4 +37,4 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Work
         model = GoogleModel(candidate.model, provider=link)
         return Wire(model, client, lambda: link.client.aio.models.get(model=candidate.model))
 
-    return ModelWorker(candidate, connect, Traits(json_mode=True))
+    return keyed(candidate, ring, connect, Traits(json_mode=True))

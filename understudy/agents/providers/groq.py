@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from understudy.agents.candidates import account_named, build, key_of, with_keys
+from understudy.agents.candidates import account_named, build, with_keys
 from understudy.agents.catalogue import entries
+from understudy.agents.keyed import keyed
+from understudy.agents.keys import Rings
 from understudy.agents.wire import Wire, legacy_client_for, rooted
-from understudy.agents.worker import NO_TAGS, ModelWorker, Traits
+from understudy.agents.worker import NO_TAGS, Traits
+from understudy.config.secrets import Secret
 from understudy.config.settings import Model, Provider, Settings
 from understudy.types import Candidate, Worker
 
@@ -19,12 +22,13 @@ async def candidates(name: str, provider: Provider, settings: Settings) -> tuple
     return build(name, provider, settings, with_keys(name, provider, KEYS), models)
 
 
-def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
-    """Raises ConfigError when the account's key cannot be read."""
-    key = key_of(account_named(provider, candidate.account, KEYS), KEYS)
+def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: Rings | None = None) -> Worker:
+    """Over all keys of the account. Raises ConfigError for an account that is not configured."""
+    account = account_named(provider, candidate.account, KEYS)
+    ring = (rings or Rings()).of(candidate.provider, provider, account, KEYS)
     base_url = rooted(provider.base_url or ADDRESS, "/openai/v1", "/openai", "/v1")
 
-    def connect() -> Wire:
+    def connect(key: Secret | None) -> Wire:
         from groq import AsyncGroq
         from pydantic_ai.models.groq import GroqModel
         from pydantic_ai.profiles import ModelProfile
@@ -41,4 +45,4 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Work
 
     # Without a format, qwen3 writes its reasoning into the answer, and refuses JSON mode.
     extra = {"groq_reasoning_format": "parsed"} if "qwen" in candidate.model.lower() else {}
-    return ModelWorker(candidate, connect, Traits(json_mode=True, streams_json=False, settings=extra))
+    return keyed(candidate, ring, connect, Traits(json_mode=True, streams_json=False, settings=extra))

@@ -14,6 +14,7 @@ from pathlib import Path
 from understudy import tokens
 from understudy.agents.candidates import limits_of
 from understudy.agents.catalogue import entry
+from understudy.agents.keys import Rings
 from understudy.agents.limits import tokens_per_minute
 from understudy.agents.llama.controls import Controls
 from understudy.agents.llama.gguf import Header, read_header
@@ -74,7 +75,7 @@ async def candidates(name: str, provider: Provider, settings: Settings) -> tuple
     return tuple(found)
 
 
-def worker(candidate: Candidate, provider: Provider, settings: Settings) -> LlamaCppWorker:
+def worker(candidate: Candidate, provider: Provider, settings: Settings, _rings: Rings | None = None) -> LlamaCppWorker:
     """The candidate made callable; nothing is loaded before its first call. Raises CallFailed(UNAVAILABLE)."""
     model = next((m for m in provider.models if m.id == candidate.model), None)
     if model is None:

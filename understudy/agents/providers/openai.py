@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from understudy.agents.candidates import account_named, build, key_of, with_keys
+from understudy.agents.candidates import account_named, build, with_keys
 from understudy.agents.catalogue import entries
+from understudy.agents.keyed import keyed
+from understudy.agents.keys import Rings
 from understudy.agents.wire import Wire, client_for, rooted
-from understudy.agents.worker import ModelWorker, Traits
+from understudy.agents.worker import Traits
+from understudy.config.secrets import Secret
 from understudy.config.settings import Model, Provider, Settings
 from understudy.types import Candidate, Worker
 
@@ -21,12 +24,13 @@ async def candidates(name: str, provider: Provider, settings: Settings) -> tuple
     return build(name, provider, settings, with_keys(name, provider, KEYS), models)
 
 
-def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
-    """Raises ConfigError when the account's key cannot be read."""
-    key = key_of(account_named(provider, candidate.account, KEYS), KEYS)
+def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: Rings | None = None) -> Worker:
+    """Over all keys of the account. Raises ConfigError for an account that is not configured."""
+    account = account_named(provider, candidate.account, KEYS)
+    ring = (rings or Rings()).of(candidate.provider, provider, account, KEYS)
     base_url = api_root(provider.base_url or ADDRESS)
 
-    def connect() -> Wire:
+    def connect(key: Secret | None) -> Wire:
         from openai import AsyncOpenAI
         from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.providers.openai import OpenAIProvider
@@ -36,7 +40,7 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Work
         model = OpenAIChatModel(candidate.model, provider=OpenAIProvider(openai_client=sdk))
         return Wire(model, client, lambda: sdk.models.retrieve(candidate.model))
 
-    return ModelWorker(candidate, connect, Traits(json_mode=True, invents_finish=True))
+    return keyed(candidate, ring, connect, Traits(json_mode=True, invents_finish=True))
 
 
 def api_root(base_url: str) -> str:

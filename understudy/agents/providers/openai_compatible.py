@@ -8,11 +8,14 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from understudy.agents import failures
-from understudy.agents.candidates import account_named, accounts_of, build, key_of
+from understudy.agents.candidates import account_named, accounts_of, build, readable
+from understudy.agents.keyed import keyed
+from understudy.agents.keys import Rings
 from understudy.agents.providers.openai import api_root
 from understudy.agents.wire import Wire, client_for
-from understudy.agents.worker import NO_TAGS, ModelWorker, Traits
+from understudy.agents.worker import NO_TAGS, Traits
 from understudy.config.locality import is_local
+from understudy.config.secrets import Secret
 from understudy.config.settings import Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError
 from understudy.types import Candidate, Failure, Worker
@@ -32,12 +35,13 @@ async def candidates(name: str, provider: Provider, settings: Settings) -> tuple
     return build(name, provider, settings, accounts_of(provider), models)
 
 
-def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
-    """Raises ConfigError when the account names a key that cannot be read."""
-    key = key_of(account_named(provider, candidate.account, ()))
+def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: Rings | None = None) -> Worker:
+    """Over all keys of the account. Raises ConfigError for an account that is not configured."""
+    account = account_named(provider, candidate.account, ())
+    ring = (rings or Rings()).of(candidate.provider, provider, account)
     base_url = api_root(provider.base_url or "")
 
-    def connect() -> Wire:
+    def connect(key: Secret | None) -> Wire:
         from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.profiles.openai import OpenAIModelProfile
         from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
@@ -60,8 +64,9 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Work
         model = OpenAIChatModel(candidate.model, provider=link)
         return Wire(model, client, link.client.models.list)
 
-    return ModelWorker(
+    return keyed(
         candidate,
+        ring,
         connect,
         # LM Studio refuses json_object, so JSON mode is used only where the user says the server has it.
         Traits(json_mode="json" in candidate.capabilities, invents_finish=True, thinking_switch=False),
@@ -73,10 +78,11 @@ async def _discovered(name: str, provider: Provider, settings: Settings) -> tupl
     asked = Candidate(name, provider.kind, "default", "models", local=is_local(provider, "", settings.local_hosts))
     failure: CallFailed
     try:
+        keys = await asyncio.to_thread(readable, accounts_of(provider)[0])
         # Made before the clock runs: the first one imports the HTTP library, which is not the server's slowness.
         client = client_for(provider.base_url or "", settings.local_hosts)
         async with asyncio.timeout(DISCOVERY_SECONDS):
-            status, headers, body = await _get_models(client, provider)
+            status, headers, body = await _get_models(client, provider, keys)
         if status != 200:
             failure = failures.refused(status, headers, body, asked, time.time())
         elif models := _listed(body):
@@ -98,17 +104,27 @@ async def _discovered(name: str, provider: Provider, settings: Settings) -> tupl
     raise failure
 
 
-async def _get_models(client: httpx2.AsyncClient, provider: Provider) -> tuple[int, dict[str, str], bytes]:
+async def _get_models(
+    client: httpx2.AsyncClient, provider: Provider, keys: tuple[Secret, ...]
+) -> tuple[int, dict[str, str], bytes]:
+    """With the first key that is not refused; without any where the account has none."""
     async with client:
-        key = await asyncio.to_thread(key_of, accounts_of(provider)[0])
-        headers = {"authorization": f"Bearer {key.reveal()}"} if key else {}
-        async with client.stream("GET", f"{api_root(provider.base_url or '')}/models", headers=headers) as response:
-            body = b""
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > LONGEST_LISTING:
-                    break
-            return response.status_code, dict(response.headers), body
+        for key in keys[:-1]:
+            status, headers, body = await _get(client, provider, key)
+            if status not in (401, 403):
+                return status, headers, body
+        return await _get(client, provider, keys[-1] if keys else None)
+
+
+async def _get(client: httpx2.AsyncClient, provider: Provider, key: Secret | None) -> tuple[int, dict[str, str], bytes]:
+    headers = {"authorization": f"Bearer {key.reveal()}"} if key else {}
+    async with client.stream("GET", f"{api_root(provider.base_url or '')}/models", headers=headers) as response:
+        body = b""
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > LONGEST_LISTING:
+                break
+        return response.status_code, dict(response.headers), body
 
 
 def _listed(body: bytes) -> tuple[Model, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from understudy.agents.candidates import layers
 from understudy.agents.catalogue import entry
+from understudy.agents.keys import Rings
 from understudy.agents.limits import MINUTE, stated, tokens_per_minute, windows_of
 from understudy.config.settings import Account, Model, Provider, Settings
 from understudy.types import Answer, Call, Candidate, Guard, Limits, Worker
@@ -66,18 +67,19 @@ def _limits(candidate: Candidate, played: ModelLimits) -> Limits:
     return replace(candidate.limits, windows=windows, charged=charged, cached_free=False)
 
 
-def worker(candidate: Candidate, provider: Provider, settings: Settings) -> Worker:
+def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: Rings | None = None) -> Worker:
     """A worker of the real adapter; its server starts with the first one of this provider and stops with the last.
 
     Raises ConfigError for a broken script.
     """
+    rings = (rings or Rings()).simulated()
     if provider.plays == "claude_code":
         stand_in = _stand_in(provider, None)
-        return _adapter(stand_in.kind).worker(candidate, stand_in, settings)
+        return _adapter(stand_in.kind).worker(candidate, stand_in, settings, rings)
     server, leave = _playing.enter(candidate.provider, provider)
     try:
         stand_in = _stand_in(provider, server.base_url)
-        return Rehearsing(candidate, _adapter(stand_in.kind).worker(candidate, stand_in, settings), leave)
+        return Rehearsing(candidate, _adapter(stand_in.kind).worker(candidate, stand_in, settings, rings), leave)
     except BaseException:
         leave()
         raise
@@ -206,13 +208,15 @@ def _stand_in(provider: Provider, base_url: str | None) -> Provider:
 
 
 def _accounts(provider: Provider, script: Script) -> tuple[Account, ...]:
-    """An account for each configured one, with the script's key of that name; the script's first where it has none."""
-    known = {name: keys[0] for name, keys in (script.accounts or {}).items() if keys}
+    """An account for each configured one, with the script's keys of that name; the script's first where it has none."""
+    known = {name: keys for name, keys in (script.accounts or {}).items() if keys}
     if not known:
         return provider.accounts or (Account(name="default"),)
     wanted = [a.name for a in provider.accounts] or list(known)
     first = next(iter(known.values()))
-    return tuple(Account(name=name, keys=(_keys.source(name, known.get(name, first)),)) for name in wanted)
+    return tuple(
+        Account(name=name, keys=tuple(_keys.source(name, key) for key in known.get(name, first[:1]))) for name in wanted
+    )
 
 
 def _models(provider: Provider, script: Script) -> tuple[Model, ...]:
