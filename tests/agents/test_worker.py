@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -452,3 +454,15 @@ async def test_a_tool_loop_asks_the_guard_each_time(stub: Stub, monkeypatch: pyt
 
 def test_sse_helper_is_what_the_wires_send() -> None:
     assert sse({"type": "x"}, named=True) == [b'event: x\ndata: {"type": "x"}\n\n']
+
+
+async def test_a_model_without_temperature_answers_without_a_warning(stub: Stub) -> None:
+    stub.answer = ANTHROPIC.good("Paris")
+    _, worker = await made(replace(ANTHROPIC, model="claude-opus-5-5"), stub.url)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        answer = await worker.work(calling(temperature=0.2), Ledger())
+    await worker.close()
+    assert answer.text == "Paris"
+    assert "temperature" not in stub.seen[-1].json
+    assert not [w for w in heard if "Sampling" in str(w.message)]

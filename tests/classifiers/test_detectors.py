@@ -152,6 +152,9 @@ def test_code_and_prose_about_secrets_are_public(text: str) -> None:
         ("mein Befund: Krebs", "health"),
         ("my salary is 84,000 a year", "pay"),
         ("I earn $5400 a month", "pay"),
+        ("They pay me $23 an hour at the plant, is it fair?", "pay"),
+        ("My daughter has leukemia and takes methotrexate", "health"),
+        ("Ich verdiene 5200 Euro brutto", "pay"),
     ],
 )
 def test_personal_data(text: str, kind: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.house import open_house, script
 from understudy import Task
-from understudy.errors import NoCandidate, ValidationFailed
+from understudy.errors import NoCandidate, UsageError, ValidationFailed
 from understudy.rehearsal.script import Fault, ScriptedReply
 from understudy.types import Role
 
@@ -129,3 +129,10 @@ async def test_a_single_answer_is_not_called_all(tmp_path: Path) -> None:
     assert ".." not in said
     assert "All 1" not in said
     assert said.endswith("the answer is empty.")
+
+
+async def test_an_empty_session_is_no_session(tmp_path: Path) -> None:
+    with open_house(tmp_path, {"local": script("local")}) as house:
+        async with house.director() as director:
+            with pytest.raises(UsageError, match="session"):  # a script's unset variable, not a new conversation
+                await director.run(Task("hello", session="", intent="quick_qa"))

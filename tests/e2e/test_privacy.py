@@ -120,3 +120,15 @@ async def test_a_cloud_alias_behind_a_local_server_is_not_local(tmp_path: Path) 
             with pytest.raises(NoCandidate):
                 await director.run(Task(f"Tell me about {CANARY}", sensitivity="private"))
         assert house.received("local") == 0
+
+
+@pytest.mark.parametrize("wish", [{"agent": "private"}, {"intent": "private"}], ids=str)
+async def test_who_asks_for_the_private_agent_is_private(tmp_path: Path, wish: dict[str, str]) -> None:
+    faults = {"": [Fault(kind="overload")]}
+    scripts = {"groq": script("groq"), "gemini": script("gemini"), "local": script("local", faults=faults)}
+    with open_house(tmp_path, scripts) as house:
+        async with house.director() as director:
+            with pytest.raises(NoCandidate):
+                await director.run(Task(f"{CANARY} hello there", **wish))  # type: ignore[arg-type]
+        assert CANARY.encode() in house.bytes_at("local")
+        assert house.received("groq") == house.received("gemini") == 0

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -124,6 +125,8 @@ class ModelWorker:
     def _connected(self) -> Wire:
         if self._wire is None:
             os.environ.setdefault("PYDANTIC_AI_NO_BANNER", "1")  # it would write to the user's terminal
+            # A model that takes no temperature is given none, and nobody needs to hear of it.
+            warnings.filterwarnings("ignore", "Sampling parameters .* not supported", UserWarning)
             self._wire = self._connect()
         return self._wire
 

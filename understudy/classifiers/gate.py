@@ -34,7 +34,8 @@ class Gate:
     def judge(self, task: Task, session_private: bool = False) -> Verdict:
         """The verdict over all a task carries; spans are offsets into the task's own text. Raises UsageError."""
         reasons: list[str] = []
-        if _label(task.sensitivity) is Sensitivity.PRIVATE:
+        asked = "private" in (task.intent, task.agent)  # who asks for the private specialist means what it says
+        if _label(task.sensitivity) is Sensitivity.PRIVATE or asked:
             reasons.append("label")
         if session_private:
             reasons.append("session")

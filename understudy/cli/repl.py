@@ -230,4 +230,6 @@ async def load_session(director: Director, talk: Conversation) -> bool:
     if known is None:
         return False
     talk.turns, talk.private = len(known.turns), known.private
+    said = await director.parts.store.replies.recent(1, talk.session)
+    talk.last_reply = said[0]["id"] if said else None
     return True

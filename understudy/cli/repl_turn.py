@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 async def take_turn(repl: Repl, text: str) -> None:
     """Raises what the director raises; the files stay attached then, and a private mark too."""
     talk = repl.conversation
-    task = Task(
-        text=text,
-        session=talk.session,
-        sensitivity=Sensitivity.PRIVATE if talk.is_private else Sensitivity.PUBLIC,
-        policy=talk.policy,
-        agent=talk.agent,
-        files=tuple(talk.files),
-    )
     async with LiveLine(sys.stdout) as line:
-        director = await repl.director()
+        director = await repl.director()  # only now is it known whether a resumed conversation is private
+        task = Task(
+            text=text,
+            session=talk.session,
+            sensitivity=Sensitivity.PRIVATE if talk.is_private else Sensitivity.PUBLIC,
+            policy=talk.policy,
+            agent=talk.agent,
+            files=tuple(talk.files),
+        )
         if not is_private(director, task):
             repl.input.remember(text)
         reply = await follow(director, task, line.show)

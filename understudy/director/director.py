@@ -136,7 +136,7 @@ class Director:
 
             check_schema(task.schema)
         named = task.session is not None
-        session = task.session or f"s-{secrets.token_hex(5)}"
+        session = f"s-{secrets.token_hex(5)}" if task.session is None else task.session
         _check_session(session)
         seconds = self.settings.deadline if task.deadline is None else task.deadline
         if not 0 < seconds <= 24 * 3600:

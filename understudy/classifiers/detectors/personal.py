@@ -15,14 +15,16 @@ _HEALTH = Needles(
         "medical record|medical history|psychiatr|therapist|in rehab|overdose|suicid|std test|hepatitis|"
         "dementia|alzheimer|parkinson|surgery|symptom|medication|adhd|autis|krebs|depression|schwanger|"
         "befund|embaraz|enceinte|maladie|cáncer|enfermedad|malattia|диагноз|беремен|診断|诊断|癌|doctor told|"
-        "doctor says|side effects|anxiety|panic attack"
+        "doctor says|side effects|anxiety|panic attack|leukemi|leukaemi|lymphoma|melanoma|multiple sclerosis|"
+        "arthritis|heart attack|heart failure|crohn|anorexi|bulimi|ptsd|infertil|endometrio|dialysis|herpes|"
+        "leukämie|schlaganfall|herzinfarkt"
     )
 )
 _SALARY = Needles(
     *listed(
         "salary|salaries|payslip|pay slip|payroll|wage|bonus|net worth|bank balance|debt|income|i earn|earns|"
         "makes $|make $|gehalt|lohn|salaire|sueldo|stipendio|salário|зарплат|年収|工资|severance|compensation|"
-        "credit score|bankrupt|mortgage|alimony"
+        "credit score|bankrupt|mortgage|alimony|pay me|pays me|paid me|get paid|verdiene"
     )
 )
 _MINE = re.compile(
@@ -33,7 +35,7 @@ _MINE = re.compile(
 )
 _FAMILY = re.compile(
     r"\b(?:my|our|mein\w{0,2}|mi|mis|mon|ma|mes|mio|mia|meu|minha|i have|i've|i was|i am|i'm|"
-    r"i take|i earn|i make|patient|employee)\b|[我私]"
+    r"i take|i earn|i make|i get|(?:pays?|paid) me|ich|patient|employee)\b|[我私]"
 )
 _MONEY = re.compile(
     r"[$€£¥₹]\s?\d|\d[\d,.]{2,}\s?(?:k\b|usd|eur|gbp|dollars|euros?|pounds|per (?:year|month|"
