@@ -29,9 +29,21 @@ MAY_IMPORT = {
     "reuse": BASE | {"store"},
     "director": BASE | {"fleet", "classifiers", "policies", "reuse", "agents", "tools", "store", "rehearsal"},
     "pipelines": BASE | {"director"},
+    "scenarios": BASE | {"director", "fleet", "classifiers", "agents", "store", "rehearsal"},
     "gateway": BASE | {"director", "pipelines"},
     "cli": BASE
-    | {"director", "fleet", "pipelines", "gateway", "rehearsal", "policies", "agents", "store", "classifiers"},
+    | {
+        "director",
+        "fleet",
+        "pipelines",
+        "gateway",
+        "rehearsal",
+        "policies",
+        "agents",
+        "store",
+        "classifiers",
+        "scenarios",
+    },
     "__main__": {"cli"},
     "__init__": {"director", "types", "errors"},
 }

@@ -41,10 +41,10 @@ class Gate:
             reasons.append("session")
         if any(self._is_private_path(attachment.path) for attachment in task.files):
             reasons.append("path")
-        spans = detectors.find(task.text, self._detectors)
+        spans = self.look(task.text)
         reasons += [span.type for span in spans]
         for carried in _carried(task):
-            reasons += [span.type for span in detectors.find(carried, self._detectors)]
+            reasons += [span.type for span in self.look(carried)]
         sensitivity = Sensitivity.PRIVATE if reasons else Sensitivity.PUBLIC
         return Verdict(sensitivity, tuple(dict.fromkeys(reasons)), spans)
 

@@ -55,6 +55,13 @@ class Director:
         found = find_settings(path, rehearsal=rehearsal)
         return cls(found.settings, home(), notes=found.notes, spare=found.spare)
 
+    @classmethod
+    def over(cls, parts: Parts) -> Director:
+        """Open over parts that were put together elsewhere, and stay their owner's to close."""
+        director = cls(parts.settings, Path(), clock=parts.clock)
+        director._parts = parts
+        return director
+
     async def __aenter__(self) -> Director:
         parts = await open_parts(self.settings, self.home, notes=self._notes, clock=self._clock)
         if self._spare is not None and not parts.fleet:

@@ -16,6 +16,7 @@
     latency = 0.05                    # seconds before the headers
     first_token = 0.02                # seconds between the headers and the first piece of a stream
     pace = 200                        # pieces (about a word each) per second in a stream; 0: all at once
+    at_once = 4                       # requests it answers at the same time, the others wait; 0: any number
     loaded = true                     # false: a local server answers "No models loaded" or "Loading model"
     replies = [ { pattern = '(?i)weather in (\\w+)', text = 'It rains in \\1.' } ]
 
@@ -46,7 +47,6 @@ A file with a wrong key or value raises ConfigError that names the key.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -57,6 +57,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from understudy.config.slips import slips
 from understudy.errors import ConfigError
 from understudy.rehearsal.limits import zone_of
 
@@ -189,6 +190,7 @@ class ScriptedModel(_Strict):
     latency: float = Field(default=0.0, ge=0)
     first_token: float = Field(default=0.0, ge=0)
     pace: float = Field(default=0.0, ge=0)
+    at_once: int = Field(default=0, ge=0)
     loaded: bool = True
     limits: ModelLimits = ModelLimits()
     faults: tuple[Fault, ...] = ()
@@ -229,9 +231,8 @@ def parse_script(table: Mapping[str, Any], where: str) -> Script:
     try:
         return Script.model_validate(dict(table))
     except ValidationError as error:
-        told = [_explain(dict(e)) for e in error.errors(include_input=False, include_url=False)]
         raise ConfigError(
-            f"{where}: " + "; ".join(told[:5]), remedy="understudy/rehearsal/script.py describes the format."
+            f"{where}: {slips(error, Script)}", remedy="understudy/rehearsal/script.py describes the format."
         ) from None
 
 
@@ -246,23 +247,3 @@ def load_script(path: Path) -> Script:
         raise ConfigError(f"{path} is not TOML: {error}.", remedy="Mend that line.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read ({type(error).__name__}).", remedy="Check the file.") from None
-
-
-def _explain(error: dict[str, Any]) -> str:
-    place = ".".join(str(p) for p in error["loc"]) or "the script"
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(tuple(p for p in error["loc"][:-1] if isinstance(p, str)))
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
-        return f"unknown key {place}" + (f", did you mean {near[0]}?" if near else f"; known: {', '.join(known)}")
-    return f"{place}: {str(error['msg']).removeprefix('Value error, ')}"
-
-
-def _known_keys(parents: tuple[str, ...]) -> list[str]:
-    shapes: dict[str, type[BaseModel]] = {
-        "models": ScriptedModel,
-        "limits": ModelLimits,
-        "faults": Fault,
-        "replies": ScriptedReply,
-    }
-    shape = next((shapes[p] for p in reversed(parents) if p in shapes), Script)
-    return sorted(f.alias or name for name, f in shape.model_fields.items())

@@ -189,7 +189,7 @@ class Server:
 
     async def _perform(self, request: Request, turn: Turn) -> Response | None:
         fault = turn.fault if turn.fault and turn.fault.kind in WIRE_FAULTS else None
-        await self._pause(request, turn.model.latency)
+        await self._pause(request, turn.queued + turn.model.latency)
         if fault and fault.kind in ("reset", "silence"):
             self.stage.settle(turn)
             if fault.kind == "silence":

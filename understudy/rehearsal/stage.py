@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import threading
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,7 @@ class Trouble(Exception):
         self.refusal, self.detail, self.numbers = refusal, detail, numbers or {}
         self.meter: Meter | None = None
         self.latency = 0.0  # seconds, as the model that was asked takes them
+        self.scripted = False  # by a fault; else it is the truth: a wrong key, a window that is full
 
 
 @dataclass
@@ -49,11 +51,18 @@ class Turn:
     charge: Charge
     at: float
     fault: Fault | None = None
+    queued: float = 0.0  # seconds until the model begins: it answers `at_once` and no more
     settled: bool = field(default=False)
 
     @property
     def output_tokens(self) -> int:
         return self.said.tokens
+
+    @property
+    def writing(self) -> float:
+        """Seconds from the headers to the end of the answer."""
+        pace = self.model.pace
+        return self.model.first_token + (self.output_tokens / pace if pace else 0.0)
 
 
 class Stage:
@@ -63,6 +72,7 @@ class Stage:
         self.script, self.clock = script, clock
         self._meters: dict[tuple[str, str], Meter] = {}
         self._seen: dict[tuple[str, int], list[int]] = {}  # fault -> [requests seen, requests struck]
+        self._busy: dict[str, list[float]] = {}  # model -> when each of its places is free, a heap
         self._turns = 0
         self._lock = threading.Lock()
 
@@ -80,12 +90,12 @@ class Stage:
             limits = (scripted or ScriptedModel(id=model)).limits
             return self._meters.setdefault((account, model), Meter(limits))
 
-    def open(self, account: str, ask: Ask) -> Turn:
-        """Admit a request and decide its answer. Raises Trouble."""
+    def open(self, account: str, ask: Ask, fault: Fault | None = None) -> Turn:
+        """Admit a request and decide its answer. fault: what goes wrong, else the script says. Raises Trouble."""
         model = self._model(ask.model)
         meter = self.meter(account, model.id)
         try:
-            fault = self._fault(model, ask)
+            fault = fault or self._fault(model, ask)
             if fault and fault.kind in ERROR_FAULTS:
                 raise self._forced(fault, model)
             charge = self._admit(model, ask, meter)
@@ -96,7 +106,20 @@ class Stage:
             self._turns += 1
             number = self._turns
         said = _marred(self._said(model, ask), fault)
-        return Turn(number, model, ask, said, meter, charge, self.clock.now(), fault)
+        turn = Turn(number, model, ask, said, meter, charge, self.clock.now(), fault)
+        turn.queued = self._take_place(turn)
+        return turn
+
+    def _take_place(self, turn: Turn) -> float:
+        """Seconds until one of the model's places is free for this turn. A caller who leaves does not free it."""
+        model = turn.model
+        if not model.at_once:
+            return 0.0
+        with self._lock:
+            places = self._busy.setdefault(model.id, [0.0] * model.at_once)
+            begins = max(turn.at, places[0])
+            heapq.heapreplace(places, begins + model.latency + turn.writing)
+        return begins - turn.at
 
     def settle(self, turn: Turn) -> None:
         """Charge what was used instead of what was taken up front; once."""
@@ -138,7 +161,7 @@ class Stage:
         elif fault.kind == "too_large":
             limit = model.limits.tpm or 6000
             refusal = Refusal("TPM", limit, 0, limit + 1000, math.inf)
-        return Trouble(
+        trouble = Trouble(
             fault.kind,
             model=model.id,
             retry_after=fault.retry_after,
@@ -147,6 +170,8 @@ class Stage:
             detail=fault.text,
             numbers={"input": model.context + 1, "context": model.context},
         )
+        trouble.scripted = True
+        return trouble
 
     def _admit(self, model: ScriptedModel, ask: Ask, meter: Meter) -> Charge:
         wanted = ask.input_tokens + (ask.max_tokens or 0)

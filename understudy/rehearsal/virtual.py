@@ -1,14 +1,15 @@
 """An event loop whose time jumps to the next thing that happens: a day of waiting takes as long as its work.
 
 Every timer of the loop obeys it (asyncio.sleep, asyncio.timeout), so real code runs unchanged, and the same seed gives
-the same run. It is for code of one thread: a thread's answer would arrive at no particular time.
+the same run. What is given to a thread is done at once, in the loop's own: a thread's answer would arrive at no
+particular time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,6 +28,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def jump(self, seconds: float) -> None:
         self._moment += seconds
+
+    def run_in_executor(  # pyright: ignore[reportIncompatibleMethodOverride]  the base's own type has no name
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001  it is raised where it is awaited
+            done.set_exception(error)
+        return done
 
 
 class LoopClock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
@@ -75,12 +74,12 @@ class StandbyPages(Generic[P]):
         log().warning("book_server_away", error=error.message, remedy=error.remedy)
         seed = {key: self._form.unpack(self._form.pack(page)) for key, page in self._pages.known().items()}
         self._memory = MemoryPages(self._form, _Ahead(self._clock, self._pages.ahead), seed)
-        self._next = time.monotonic() + self._again
+        self._next = asyncio.get_running_loop().time() + self._again
 
     def _is_here(self) -> bool:
         if self._memory is None:
             return True
-        if time.monotonic() >= self._next and (self._returning is None or self._returning.done()):
+        if asyncio.get_running_loop().time() >= self._next and (self._returning is None or self._returning.done()):
             # Beside the work: a server that is away lets one wait for seconds.
             self._returning = asyncio.get_running_loop().create_task(self._return())
         return False
@@ -95,7 +94,7 @@ class StandbyPages(Generic[P]):
                 self._owed.popleft()
                 told += 1
         except StoreError:
-            self._next = time.monotonic() + self._again
+            self._next = asyncio.get_running_loop().time() + self._again
             return
         self._memory = None
         log().warning("book_server_back", told=told)

@@ -11,14 +11,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from understudy.agents.candidates import layers
+from understudy.agents.candidates import account_named, layers
 from understudy.agents.catalogue import entry
+from understudy.agents.keyed import KeyedWorker
 from understudy.agents.keys import Rings
 from understudy.agents.limits import MINUTE, stated, tokens_per_minute, windows_of
+from understudy.config.secrets import Secret
 from understudy.config.settings import Account, Model, Provider, Settings
-from understudy.types import Answer, Call, Candidate, Guard, Limits, Worker
+from understudy.types import Answer, Call, Candidate, Clock, Guard, Limits, Worker
 
 if TYPE_CHECKING:
+    from understudy.rehearsal.host import Host
     from understudy.rehearsal.script import ModelLimits, Script, ScriptedModel
     from understudy.rehearsal.server import Server
 
@@ -51,7 +54,7 @@ def _simulated(candidate: Candidate, provider: Provider, script: Script) -> Cand
         candidate,
         local=provider.plays == "local",
         simulated=True,
-        free=True,
+        free=provider.free is not False,  # a rehearsal of money says so
         limits=limits,
         tokens_per_minute=tokens_per_minute(limits),
     )
@@ -83,6 +86,30 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: 
     except BaseException:
         leave()
         raise
+
+
+def staged(
+    candidate: Candidate, provider: Provider, rings: Rings, host: Host | None, clock: Clock
+) -> tuple[Worker, Host]:
+    """A worker without a wire, and its provider in this process: the host given, else a new one.
+
+    Raises ConfigError for a broken script.
+    """
+    from understudy.agents.staged import StagedWorker
+    from understudy.rehearsal.host import Host
+
+    host = host or Host(provider.plays, _script(provider), clock)
+    playing = host
+
+    def make(key: Secret | None) -> Worker:
+        return StagedWorker(candidate, playing, key.reveal() if key is not None else "")
+
+    if provider.plays == "claude_code":  # the CLI has a login, and no keys
+        login = next((keys[0] for keys in (host.script.accounts or {}).values() if keys), "")
+        return StagedWorker(candidate, host, login), host
+    stand_in = _stand_in(provider, NOWHERE)
+    ring = rings.simulated().of(candidate.provider, stand_in, account_named(stand_in, candidate.account, ()))
+    return make(None) if ring is None else KeyedWorker(candidate, ring, make), host
 
 
 @dataclass

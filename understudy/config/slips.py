@@ -1,0 +1,40 @@
+"""What is wrong with a table somebody wrote, in words: the key, the nearest known one, what was expected."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+MOST = 5  # slips told at once
+
+
+def slips(error: ValidationError, shape: type[BaseModel]) -> str:
+    """The first few, each with its place. Values are never repeated: they may be secrets."""
+    return "; ".join(_slip(dict(e), shape) for e in error.errors(include_input=False, include_url=False)[:MOST])
+
+
+def _slip(error: dict[str, Any], shape: type[BaseModel]) -> str:
+    place = ".".join(str(p) for p in error["loc"]) or "the table"
+    if error["type"] == "extra_forbidden":
+        fields = _shape_at(shape, error["loc"][:-1]).model_fields.items()
+        known = sorted(f.alias or name for name, f in fields)
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
+        return f"unknown key {place}" + (f", did you mean {near[0]}?" if near else f"; known: {', '.join(known)}")
+    return f"{place}: {str(error['msg']).removeprefix('Value error, ')}"
+
+
+def _shape_at(shape: type[BaseModel], place: tuple[Any, ...]) -> type[BaseModel]:
+    """The model that stands at a place of another; numbers and names of a list's or a mapping's items are passed by."""
+    for part in place:
+        field = next((f for name, f in shape.model_fields.items() if part in (name, f.alias)), None)
+        if field is not None and (inner := _model_in(field.annotation)) is not None:
+            shape = inner
+    return shape
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _model_in(arg)) is not None), None)

@@ -1,0 +1,236 @@
+"""A scenario: who there is, what is asked of them in a day, and what goes wrong. Read from TOML.
+
+about = "What this day is about, in a sentence."
+seed = 1                              # the same seed gives the same day
+requests = 100_000                    # tasks
+hours = 24                            # how long it takes
+begins = 2026-03-02T00:00:00Z
+
+[traffic]
+shape = "working_day"                 # flat | working_day | bursts (everything in the first minute of each hour)
+private = 0.05                        # share of the tasks that must not leave the machine
+batch = 0.2                           # share that nobody waits for at a terminal
+conversations = 0.3                   # share that is a turn of a conversation
+best = 0.02                           # share that wants the best quality: a judge is asked
+unclear = 0.02                        # share nobody can put a name to: the classifiers are asked
+schema = 0.05                         # share that wants JSON
+deadline = 60                         # seconds, at a terminal
+batch_deadline = 600
+[traffic.tasks]                       # how often each task type comes, as weights
+quick_qa = 5
+coding = 1
+
+[config]                              # an ordinary configuration; every provider is of kind "rehearsal"
+[config.providers.groq]
+kind = "rehearsal"
+plays = "groq"
+script = "scripts/groq.toml"          # relative to this file; see rehearsal/script.py
+
+[[events]]                            # what goes wrong, and when
+what = "overload"                     # a fault of rehearsal/script.py, or one of HOME below
+provider = "groq"                     # left out: all of them; so with account, model and key (1: the first)
+from = 9.0                            # hours since the day began
+until = 12.0                          # left out: to the end
+share = 1.0                           # of the requests
+retry_after = 30                      # seconds; left out: the provider gives none
+text = ""                             # error_text, refusal: what the answer says instead
+
+[expect]                              # what the day is held to; rehearse says so and ends with code 5 if it is not
+answered = 0.999                      # at least this share
+earned = 0                            # refusals for quota at the most
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from understudy.config.load import parse
+from understudy.config.plain import read_plain
+from understudy.config.settings import Settings
+from understudy.config.slips import slips
+from understudy.errors import ConfigError
+from understudy.rehearsal.script import FaultKind
+from understudy.types import Intent
+
+LARGEST = 1_000_000  # bytes of a scenario
+MOST = 2_000_000  # tasks; a day of them is an hour of work
+SHIPPED = Path(__file__).parent / "shipped"
+
+HomeFault = Literal["book_gone", "book_damaged", "queue_broken", "store_gone"]
+HOME: dict[str, str] = {
+    "book_gone": "the server that keeps the quota book cannot be reached",
+    "book_damaged": "the pages of the quota book can no longer be read, and are begun anew (at `from`)",
+    "queue_broken": "nobody can wait in line: a task goes to who has room now, or on",
+    "store_gone": "the store takes no records: replies and conversations cannot be kept",
+}
+Share = Field(ge=0, le=1)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class Traffic(_Strict):
+    """What is asked. Shares run from 0 to 1, deadlines are in seconds."""
+
+    shape: Literal["flat", "working_day", "bursts"] = "working_day"
+    private: float = Field(default=0.05, ge=0, le=1)
+    batch: float = Field(default=0.2, ge=0, le=1)
+    conversations: float = Field(default=0.3, ge=0, le=1)
+    best: float = Field(default=0.02, ge=0, le=1)
+    unclear: float = Field(default=0.02, ge=0, le=1)
+    json_share: float = Field(default=0.05, ge=0, le=1, alias="schema")
+    deadline: float = Field(default=60.0, gt=0, le=24 * 3600)
+    batch_deadline: float = Field(default=600.0, gt=0, le=24 * 3600)
+    tasks: Mapping[Intent, float] = Field(default_factory=lambda: {Intent.QUICK_QA: 1.0})
+
+    @model_validator(mode="after")
+    def _something_is_asked(self) -> Traffic:
+        if any(weight < 0 for weight in self.tasks.values()) or sum(self.tasks.values()) <= 0:
+            raise ValueError("tasks are weights of 0 or more, one of them above 0")
+        if Intent.PRIVATE in self.tasks:
+            raise ValueError("private is a share of the traffic, not a task type")
+        return self
+
+
+class Event(_Strict):
+    """Something that goes wrong. Hours since the day began; see the module's docstring."""
+
+    what: FaultKind | HomeFault
+    provider: str = ""
+    account: str = ""
+    model: str = ""
+    key: int = Field(default=0, ge=0)
+    begins: float = Field(default=0.0, ge=0, alias="from")
+    ends: float = Field(default=1e9, gt=0, alias="until")
+    share: float = Field(default=1.0, ge=0, le=1)
+    retry_after: float | None = Field(default=None, ge=0)
+    text: str = ""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Event:
+        if self.ends <= self.begins:
+            raise ValueError("until comes after from")
+        if self.at_home and any((self.provider, self.account, self.model, self.key)):
+            raise ValueError(f"{self.what} happens here, and not at a provider")
+        return self
+
+    @property
+    def at_home(self) -> bool:
+        return self.what in get_args(HomeFault)
+
+
+class Expect(_Strict):
+    """What the day is held to. Leaks, overspending, spoilt answers and crashes are never allowed."""
+
+    answered: float = Field(default=0.0, ge=0, le=1)
+    earned: int | None = Field(default=None, ge=0)
+
+
+class _File(_Strict):
+    about: str = ""
+    seed: int = 1
+    requests: int = Field(default=10_000, ge=1, le=MOST)
+    hours: float = Field(default=24.0, gt=0, le=24 * 366)
+    begins: datetime = datetime(2026, 3, 2, tzinfo=UTC)
+    traffic: Traffic = Traffic()
+    config: dict[str, Any] = Field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    expect: Expect = Expect()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """begins: seconds since the epoch."""
+
+    name: str
+    about: str
+    seed: int
+    requests: int
+    hours: float
+    begins: float
+    traffic: Traffic
+    settings: Settings
+    events: tuple[Event, ...]
+    expect: Expect
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the scenarios that come with the package."""
+    return tuple(sorted(path.stem for path in SHIPPED.glob("*.toml")))
+
+
+def load_scenario(named: str) -> Scenario:
+    """The scenario of a shipped name, or of a file. Raises ConfigError naming the file, and the key that is wrong."""
+    path = SHIPPED / f"{named}.toml" if named in shipped() else Path(named).expanduser()
+    try:
+        if not path.is_file():
+            known = ", ".join(shipped())
+            raise ConfigError(f"There is no scenario {named}.", remedy=f"Name a TOML file, or one of: {known}.")
+        return parse_scenario(tomllib.loads(read_plain(path, LARGEST).decode("utf-8-sig")), path)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}.", remedy="Mend that line.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read ({type(error).__name__}).", remedy="Check the file.") from None
+
+
+def parse_scenario(table: Mapping[str, Any], path: Path) -> Scenario:
+    """A scenario from a table; scripts are looked for beside `path`. Raises ConfigError naming the key."""
+    try:
+        file = _File.model_validate(dict(table))
+    except ValidationError as error:
+        raise ConfigError(
+            f"{path}: {slips(error, _File)}", remedy="understudy/scenarios/scenario.py describes the format."
+        ) from None
+    settings = parse(_with_scripts(file.config, path.parent), f"{path}: config")
+    for event in file.events:
+        _check_event(event, settings, path)
+    real = [name for name, provider in settings.providers.items() if provider.kind != "rehearsal"]
+    if real or not settings.providers:
+        what = f"the provider {real[0]} is real" if real else "there is no provider"
+        raise ConfigError(f"{path}: {what}.", remedy='Write kind = "rehearsal" and what it plays.')
+    return Scenario(
+        name=path.stem,
+        about=file.about,
+        seed=file.seed,
+        requests=file.requests,
+        hours=file.hours,
+        begins=file.begins.timestamp() if file.begins.tzinfo else file.begins.replace(tzinfo=UTC).timestamp(),
+        traffic=file.traffic,
+        settings=settings,
+        events=file.events,
+        expect=file.expect,
+    )
+
+
+def _with_scripts(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The configuration with its scripts' paths made whole."""
+    whole = dict(config)
+    providers = whole.get("providers")
+    if isinstance(providers, dict):
+        whole["providers"] = {name: _beside(table, folder) for name, table in cast("dict[str, Any]", providers).items()}
+    return whole
+
+
+def _beside(table: object, folder: Path) -> object:
+    if not isinstance(table, dict):
+        return table
+    provider = cast("dict[str, Any]", table)
+    script = provider.get("script")
+    return provider | {"script": str(folder / Path(script).expanduser())} if isinstance(script, str) else provider
+
+
+def _check_event(event: Event, settings: Settings, path: Path) -> None:
+    provider = settings.providers.get(event.provider)
+    if event.provider and provider is None:
+        known = ", ".join(settings.providers)
+        raise ConfigError(
+            f"{path}: an event names the provider {event.provider}, and there is none.", remedy=f"There are: {known}."
+        )
