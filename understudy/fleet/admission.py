@@ -51,8 +51,8 @@ class Doorman:
             told = False
             while True:
                 got = Wait(math.inf, "the line", "queue")
+                place.called.clear()
                 if line.is_head(place):
-                    place.called.clear()
                     got = await self._ask(among, costs, seconds, wish, self.clock.now() - place.since)
                     if isinstance(got, Tab):
                         line.serve(place)
