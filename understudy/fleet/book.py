@@ -64,18 +64,6 @@ class State:
         """The share of the tightest window that is left, 0 to 1."""
         return min((level.left / level.limit for level in self.levels), default=1.0)
 
-    def seen(self) -> Standing | None:
-        """What a policy sees of it, rounded: a decision is recorded with it. None: nothing is known."""
-        standing = Standing(
-            self.domain,
-            round(min(self.wait, 1e9), 1),
-            round(self.left, 2),
-            self.breaker,
-            round(self.latency, 2),
-            round(self.first_token, 2),
-        )
-        return None if standing == Standing(self.domain) else standing
-
 
 @dataclass(slots=True)
 class Tab:
@@ -96,6 +84,7 @@ class Book:
     def __init__(self, pages: Pages[Page], jitter: random.Random | None = None) -> None:
         self.pages = pages
         self._jitter = jitter or random.Random()  # noqa: S311  spreads the comings-back, guards nothing
+        self._smalls: dict[int, tuple[Candidate, Reserve]] = {}
 
     async def can_run_at(self, candidate: Candidate, cost: Cost) -> Wait | None:
         """None: now. Else how long to wait and why; infinite seconds: it can never fit."""
@@ -169,6 +158,34 @@ class Book:
             jitter=self._jitter.random(),
         )
         await self.pages.turn(tab.candidate.quota, entry)
+
+    async def standings(self, fleet: Sequence[Candidate]) -> tuple[Standing, ...]:
+        """What a policy sees of them, rounded: a decision is recorded with it. Of whom nothing is known there is none.
+
+        Asked for every task, so it works out no more than that.
+        """
+        pages, now = await self.pages.look()
+        known = ((c, page) for c in fleet if (page := pages.get(c.quota)) is not None)
+        return tuple(standing for c, page in known if (standing := self._standing(c, page, now)) is not None)
+
+    def _standing(self, candidate: Candidate, page: Page, now: float) -> Standing | None:
+        wait = page.wait(self._small(candidate), now)
+        seconds = 0.0 if wait is None or wait.kind == "fresh" else round(min(wait.seconds, 1e9), 1)
+        left = round(min([max(0.0, 1 - math.ceil(g.used(now)) / g.limit) for g in page.gauges], default=1.0), 2)
+        health = page.health.get(candidate.model)
+        if health is None:
+            return None if not seconds and left == 1.0 else Standing(candidate.domain, seconds, left)
+        breaker, latency, first = health.state(now), round(health.latency, 2), round(health.first_token, 2)
+        if not seconds and left == 1.0 and breaker == "closed" and not latency and not first:
+            return None
+        return Standing(candidate.domain, seconds, left, breaker, latency, first)
+
+    def _small(self, candidate: Candidate) -> Reserve:
+        """A small request to this candidate; the same one each time."""
+        known = self._smalls.get(id(candidate))
+        if known is None or known[0] is not candidate:  # an id may have been another's before
+            known = self._smalls[id(candidate)] = (candidate, _entry("", candidate, SMALL, 0.0))
+        return known[1]
 
     async def states(self, fleet: Sequence[Candidate]) -> Mapping[str, State]:
         """How every candidate stands, by its domain: what policies see."""

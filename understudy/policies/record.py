@@ -10,11 +10,13 @@ from typing import Any
 
 from understudy.types import Candidate, Decision, Facts, Intent, Limits, Link, Quality, Sensitivity, Standing, Window
 
+_STANDING = tuple(f.name for f in fields(Standing))
+
 
 def facts_to_dict(facts: Facts, fleet: Any = None) -> dict[str, Any]:
     """Plain data. `fleet` stands in for the candidates: a hash under which they are kept elsewhere."""
     record = {f.name: getattr(facts, f.name) for f in fields(Facts)}
-    record["standings"] = [asdict(standing) for standing in facts.standings]
+    record["standings"] = [{name: getattr(standing, name) for name in _STANDING} for standing in facts.standings]
     record["fleet"] = fleet_to_list(facts.fleet) if fleet is None else fleet
     return record
 

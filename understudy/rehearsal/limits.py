@@ -31,6 +31,7 @@ class Entry:
 
     at: float
     amount: float
+    gone: bool = False  # the window has passed over it
 
 
 class Window:
@@ -39,6 +40,7 @@ class Window:
     def __init__(self, limit: int, seconds: float, shape: Shape = "rolling", zone: tzinfo = UTC) -> None:
         self.limit, self.seconds, self.shape, self.zone = limit, seconds, shape, zone
         self._entries: deque[Entry] = deque()
+        self._total = 0.0  # of the entries
         self._level, self._seen = 0.0, -math.inf
 
     def used(self, now: float) -> int:
@@ -49,8 +51,10 @@ class Window:
         while self._entries and (
             self._entries[0].at <= start if self.shape == "rolling" else self._entries[0].at < start
         ):
-            self._entries.popleft()
-        return int(sum(e.amount for e in self._entries))
+            left = self._entries.popleft()
+            self._total -= left.amount
+            left.gone = True
+        return int(self._total)
 
     def wait(self, now: float, amount: int) -> float:
         """Seconds until `amount` fits; infinite when it never can."""
@@ -76,6 +80,7 @@ class Window:
             self._level += amount
         else:
             self._entries.append(entry)
+            self._total += amount
         return entry
 
     def settle(self, entry: Entry, now: float, actual: int) -> None:
@@ -83,6 +88,8 @@ class Window:
         if self.shape == "bucket":
             self._drain(now)
             self._level = max(0.0, self._level + actual - entry.amount)
+        elif not entry.gone:
+            self._total += actual - entry.amount
         entry.amount = actual
 
     def reset(self, now: float) -> float:

@@ -14,6 +14,7 @@ from understudy.rehearsal.script import ERROR_FAULTS, Fault, Script, ScriptedMod
 from understudy.types import Clock
 
 _REFUSALS = ("I'm sorry, but I can't help with that.", "upstream error: 502 Bad Gateway")
+REMEMBERED = 5_000  # answers
 _FORCED = {"minute_quota": ("RPM", 30, 8.0), "day_quota": ("RPD", 1000, 3600.0), "no_quota": ("RPD", 0, math.inf)}
 
 
@@ -71,6 +72,7 @@ class Stage:
     def __init__(self, script: Script, clock: Clock) -> None:
         self.script, self.clock = script, clock
         self._meters: dict[tuple[str, str], Meter] = {}
+        self._answers: dict[tuple[object, ...], Said] = {}
         self._seen: dict[tuple[str, int], list[int]] = {}  # fault -> [requests seen, requests struck]
         self._busy: dict[str, list[float]] = {}  # model -> when each of its places is free, a heap
         self._turns = 0
@@ -201,7 +203,19 @@ class Stage:
                 said = Said(text, calls, "tool_calls" if calls else "stop")
                 break
         cap = min(model.output_cap, ask.max_tokens or model.output_cap)
-        return (said or answer(ask)).capped(cap)
+        return (said or self._answer(ask)).capped(cap)
+
+    def _answer(self, ask: Ask) -> Said:
+        """The engine's answer; the same question is not thought over again."""
+        if ask.tools or ask.schema is not None:
+            return answer(ask)
+        key = (ask.model, ask.user, ask.system, ask.earlier, ask.results, ask.wants_json, ask.grounding)
+        with self._lock:
+            if (known := self._answers.get(key)) is None:
+                if len(self._answers) >= REMEMBERED:
+                    self._answers.clear()
+                known = self._answers[key] = answer(ask)
+        return known
 
 
 def _marred(said: Said, fault: Fault | None) -> Said:

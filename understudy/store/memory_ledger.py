@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import uuid
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ class MemoryLedger:
         self._clock = clock
         self._balances: dict[str, Balance] = {}
         self._records: dict[str, _Record] = {}
+        self._ends: list[tuple[float, str]] = []  # when each hold expires, a heap
 
     async def allow(self, scope: str, *, tokens: int | None, micro_usd: int | None) -> None:
         rules.check_scope(scope)
@@ -42,6 +44,7 @@ class MemoryLedger:
             if refused := rules.refusal(self._balances[scope], amount):
                 raise refused
         self._records[hold.id] = _Record(hold, self._clock.now() + lease, HoldState.OPEN)
+        heapq.heappush(self._ends, (self._records[hold.id].expires, hold.id))
         self._apply(hold.scopes, Change(Amount(), amount))
         return hold
 
@@ -70,8 +73,9 @@ class MemoryLedger:
 
     def _expire(self) -> int:
         now, ended = self._clock.now(), 0
-        for record in self._records.values():
-            if record.state is HoldState.OPEN and record.expires <= now:
+        while self._ends and self._ends[0][0] <= now:
+            record = self._records[heapq.heappop(self._ends)[1]]
+            if record.state is HoldState.OPEN:
                 record.state = HoldState.EXPIRED
                 self._apply(record.hold.scopes, rules.expiry(record.hold.amount))
                 ended += 1
