@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from understudy.rehearsal.engine import Ask
-from understudy.rehearsal.script import Fault, Plays, Script
+from understudy.rehearsal.script import ANSWER_FAULTS, Fault, Plays, Script
 from understudy.rehearsal.server import wire_of
 from understudy.rehearsal.stage import Stage, Trouble, Turn
 from understudy.rehearsal.wire import Rendered, Wire
@@ -61,8 +61,8 @@ class Host:
             if not trouble.scripted and trouble.kind in OVERDRAWN:
                 self.earned[account, ask.model] += 1
             raise
-        if turn.fault is not None and turn.said.text:
-            self.spoilt.add(turn.said.text)
+        if turn.fault is not None and turn.fault.kind in ANSWER_FAULTS and turn.said.text:
+            self.spoilt.add(turn.said.text.strip())
         return turn
 
     def told(self, trouble: Trouble) -> Rendered:

@@ -94,6 +94,7 @@ FAULTS: dict[str, str] = {
 }
 ERROR_FAULTS: frozenset[str] = frozenset(get_args(ErrorFault))
 WIRE_FAULTS: frozenset[str] = frozenset(get_args(WireFault))
+ANSWER_FAULTS: frozenset[str] = frozenset(get_args(AnswerFault))
 DEFAULT_KEY = "rehearsal-key"
 
 
