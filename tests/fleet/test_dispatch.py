@@ -135,7 +135,37 @@ async def test_when_all_rest_the_walk_says_for_how_long() -> None:
     await stage.refuse(B, Failure.DAY_QUOTA, 90)
     walk = await stage.walk()
     assert walk.answer is None
-    assert min(walk.waits) == 50
+    assert walk.retry_after(stage.clock.now()) == 50
+
+
+@pytest.mark.parametrize("failure", [Failure.MINUTE_QUOTA, Failure.UNAVAILABLE, Failure.OVERLOAD])
+async def test_a_named_time_that_is_near_is_waited_for_when_nobody_else_answers(failure: Failure) -> None:
+    stage = Stage(small=[failed(failure, retry_after=2), "back"], flash=failed(Failure.DAY_QUOTA, retry_after=900))
+    began = stage.clock.now()
+    assert outcomes(await stage.walk(patience=3.0)) == [f"small:{failure}", "flash:day_quota", "small:ok"]
+    assert stage.clock.now() - began >= 2
+    stage = Stage(small=[failed(failure, retry_after=20), "back"])
+    walk = await stage.walk(patience=3.0)
+    assert outcomes(walk) == [f"small:{failure}"]
+    assert walk.retry_after(stage.clock.now()) == pytest.approx(20, abs=1)
+
+
+async def test_trouble_that_passes_names_a_time_and_what_does_not_names_a_remedy() -> None:
+    stage = Stage(small=failed(Failure.TRANSPORT), flash=failed(Failure.OVERLOAD))
+    walk = await stage.walk()
+    assert 0 < (walk.retry_after(stage.clock.now()) or 0.0) < 10
+    walk = await Stage(small=failed(Failure.AUTH, remedy="Check the key.")).walk()
+    assert walk.retry_after(0.0) is None
+    assert walk.remedies == ["Check the key."]
+
+
+async def test_the_time_to_try_again_is_the_later_of_the_provider_and_the_book() -> None:
+    stage = Stage(small=failed(Failure.OVERLOAD, retry_after=1))
+    await stage.walk(patience=0.0)
+    walk = await stage.walk(patience=0.0, deadline=stage.clock.now() + 60)
+    again = walk.retry_after(stage.clock.now())
+    assert again is not None
+    assert again >= await stage.rests(A) > 0
 
 
 async def test_private_goes_nowhere_but_local() -> None:

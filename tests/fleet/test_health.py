@@ -80,3 +80,12 @@ def test_the_estimates_follow_the_newest_calls() -> None:
     assert health.latency == pytest.approx(3.0, abs=0.01)
     assert health.first_token == pytest.approx(0.1, abs=0.01)
     assert health.slow >= health.latency
+
+
+def test_who_names_a_time_is_believed_until_it_breaks_its_word() -> None:
+    health = Health()
+    health.fail(NOW, Failure.OVERLOAD, 1.0, 0.5)
+    assert (health.state(NOW + 0.9), health.state(NOW + 1)) == ("open", "half-open")
+    health.fail(NOW + 1, Failure.OVERLOAD, 1.0, 0.5)
+    assert health.state(NOW + 2) == "open"
+    assert health.until >= NOW + 1 + FIRST_COOLDOWN

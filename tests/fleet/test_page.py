@@ -109,6 +109,15 @@ def test_after_a_refusal_one_at_a_time_until_a_window_was_watched() -> None:
     assert again.kind == "fresh"
 
 
+def test_a_refusal_that_names_its_window_is_blamed_on_no_other() -> None:
+    page = seasoned()
+    page.apply(ask("no", tokens_in=200), NOW)
+    said = Reading("tokens", 6000, 10, None, 60.0)
+    page.apply(Close("m", (("no", "nothing"),), str(Failure.MINUTE_QUOTA), retry_after=2.0, readings=(said,)), NOW)
+    assert used(page, "RPM", NOW) == 1
+    assert used(page, "TPM", NOW) > 5000
+
+
 @pytest.mark.parametrize("back", [3600.0, 86_400.0], ids=["an hour", "a day"])
 def test_a_clock_set_back_forgets_nothing_and_blocks_nothing(back: float) -> None:
     page = seasoned()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from understudy.director import budget
 from understudy.director.decided import Decided
 from understudy.director.parts import Parts
@@ -16,10 +18,10 @@ SIMULATED = (
 )
 
 
-def explain_failure(walk: Walk, decided: Decided) -> UnderstudyError:
+def explain_failure(walk: Walk, decided: Decided, now: float) -> UnderstudyError:
     """What to tell when nobody's answer was accepted."""
     private = decided.private
-    retry = min(walk.waits) if walk.waits else None
+    retry = walk.retry_after(now)
     if walk.stopped is not None:
         return NoCandidate(
             walk.stopped.message, remedy=walk.stopped.remedy or "Rephrase the task.", attempts=walk.attempts
@@ -44,10 +46,11 @@ def explain_failure(walk: Walk, decided: Decided) -> UnderstudyError:
         )
     told = [f"{a.candidate}: {a.outcome}" for a in walk.attempts] or [f"{d}: {why}" for d, why in walk.skipped[:3]]
     tried = "; ".join(told) or "nobody could be asked"
-    when = f"Try again in {retry:.0f} s." if retry is not None else "understudy doctor says what is missing."
+    when = [f"Try again in {math.ceil(retry)} s."] if retry is not None else []
+    helps = [*when, *dict.fromkeys(walk.remedies)] or ["understudy doctor says what is missing."]
     return NoCandidate(
         f"No candidate could answer ({tried}).",
-        remedy=when,
+        remedy=" ".join(helps),
         retry_after=retry,
         attempts=walk.attempts,
         skipped=walk.skipped,
@@ -56,7 +59,7 @@ def explain_failure(walk: Walk, decided: Decided) -> UnderstudyError:
 
 async def build_reply(parts: Parts, trail: Trail, decided: Decided, walk: Walk) -> Reply:
     if walk.answer is None:
-        raise explain_failure(walk, decided)
+        raise explain_failure(walk, decided, parts.clock.now())
     data = None
     if decided.task.schema is not None:
         from understudy.director.validators import parse_json

@@ -111,7 +111,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     )
     trail.skipped += walk.skipped
     if walk.answer is None:
-        raise explain_failure(walk, decided)
+        raise explain_failure(walk, decided, parts.clock.now())
     return walk
 
 

@@ -1,9 +1,9 @@
 """Walk a chain of candidates until one gives an answer that is accepted.
 
 The walker is the only owner of retries. It has one deadline and one attempt cap for the whole task, visits a candidate
-once (once more with the validators' reason; once more at the end after a transport or overload failure), and records
-every call it made and every candidate it passed over. The accounts of one model that stand together in the chain are
-one stop of the walk: the one with most left goes first.
+once (once more with the validators' reason; once more at the end after a failure that passes), and records every call
+it made and every candidate it passed over. The accounts of one model that stand together in the chain are one stop of
+the walk: the one with most left goes first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from understudy.types import (
     Check,
     Clock,
     Event,
-    Failure,
     Progress,
     Sensitivity,
     Stage,
@@ -38,6 +37,7 @@ from understudy.types import (
 SMALLEST_ANSWER = 64  # tokens; a window with less room than this is passed over
 SHARE_OF_TIME = 0.6  # of what is left, for a call that has others behind it
 BREATH = 0.5  # seconds before the only candidate is asked again
+SOON = 5.0  # seconds after which a trouble has often passed, where nobody knows better
 
 __all__ = ["Dispatcher", "Errand", "Timing", "Walk", "attempt"]
 
@@ -76,8 +76,8 @@ class Dispatcher:
                 for candidate in stop:
                     route.left.remove(candidate)
                     walk.skip(candidate, _told(got))
-                if got.kind != "size":
-                    walk.waits.append(got.seconds)
+                if got.seconds < math.inf:
+                    walk.waits |= {c.domain: self.clock.now() + got.seconds for c in stop}
                 continue
             route.left.remove(got.candidate)
             failed = (
@@ -89,7 +89,7 @@ class Dispatcher:
                 reaction = REACTIONS[failure.failure]
                 if reaction.spread == "account":
                     route.passed_over[(candidate.provider, candidate.account)] = f"{failure.failure} on this account"
-                if reaction.again and not last:
+                if not last and (reaction.again or failure.retry_after is not None):
                     again.append(candidate)
         return again
 
@@ -193,6 +193,8 @@ class Dispatcher:
                 _record(errand, walk, attempt(candidate, call, str(failure.failure), error, at=at, usage=failure.usage))
                 if REACTIONS[failure.failure].stop:
                     walk.stopped = failure
+                if failure.remedy:
+                    walk.remedies.append(failure.remedy)
                 await self._note_wait(walk, candidate, call, failure)
                 return failure
             except asyncio.CancelledError:
@@ -216,13 +218,13 @@ class Dispatcher:
         return None
 
     async def _note_wait(self, walk: Walk, candidate: Candidate, call: Call, failure: CallFailed) -> None:
-        """When it may work again: the provider's word, else the book's."""
-        seconds = failure.retry_after
-        if seconds is None and failure.failure in (Failure.MINUTE_QUOTA, Failure.DAY_QUOTA):
-            wait = await self.book.can_run_at(candidate, self.caller.cost(call, candidate))
-            seconds = wait.seconds if wait is not None else None
-        if seconds is not None and seconds < math.inf:
-            walk.waits.append(seconds)
+        """When it may work again: by the provider's word and by the book, whichever is later."""
+        if failure.retry_after is None and not REACTIONS[failure.failure].again:
+            return
+        wait = await self.book.can_run_at(candidate, self.caller.cost(call, candidate))
+        seconds = max(failure.retry_after or 0.0, wait.seconds if wait is not None else 0.0) or SOON
+        if seconds < math.inf:
+            walk.waits[candidate.domain] = self.clock.now() + seconds
 
     async def _judge(
         self, errand: Errand, walk: Walk, candidate: Candidate, call: Call, answer: Answer, at: tuple[float, float]

@@ -52,12 +52,17 @@ class Walk:
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     refusals: list[BudgetRefused] = field(default_factory=list[BudgetRefused])
-    waits: list[float] = field(default_factory=list[float])  # seconds until a passed-over domain may run
+    waits: dict[str, float] = field(default_factory=dict[str, float])  # domain: when it may run, by the clock
+    remedies: list[str] = field(default_factory=list[str])  # what the failures said one can do
     stopped: CallFailed | None = None  # a failure that ends the walk
 
     @property
     def ended(self) -> bool:
         return self.answer is not None or self.stopped is not None
+
+    def retry_after(self, now: float) -> float | None:
+        """Seconds until the first of them may run; None when waiting does not help."""
+        return max(0.0, min(self.waits.values()) - now) if self.waits else None
 
     def skip(self, candidate: Candidate, why: str) -> None:
         self.skipped.append((candidate.domain, why))

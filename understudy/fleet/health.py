@@ -61,6 +61,8 @@ class Health:
         flaps = self.calls >= ENOUGH and self.trouble > SHARE
         if probing or self.row >= ROW or flaps or retry_after is not None:
             seconds = min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0 ** min(self.opened, 10)) * (0.75 + 0.5 * jitter)
+            if not (probing or self.row >= ROW or flaps):
+                seconds = 0.0  # who names a time is believed, as long as it keeps its word
             self.opened += 1
             # The longer of the old and the new: a short failure never shortens a long rest.
             self.until = max(self.until, now + max(seconds, retry_after or 0.0))

@@ -214,9 +214,9 @@ class Page:
         day = failure is Failure.DAY_QUOTA
         able = [g for g in self.gauges if (g.seconds >= DAY) == day]
         seconds = REACTIONS[failure].rest if entry.retry_after is None else entry.retry_after
-        if all(g.wait(now, 1.0) == 0 for g in able):
-            spared = {self._find(r).name for r in filter(None, map(believable, entry.readings)) if r.left}
-            culprit = max((g for g in able if g.name not in spared), key=lambda g: g.used(now) / g.limit, default=None)
+        told = {self._find(r).name: r.left for r in filter(None, map(believable, entry.readings)) if r.left is not None}
+        if all(g.wait(now, 1.0) == 0 and told.get(g.name, asked[g.counts]) >= asked[g.counts] for g in able):
+            culprit = max((g for g in able if not told.get(g.name)), key=lambda g: g.used(now) / g.limit, default=None)
             if culprit is not None:
                 culprit.refuse(now, wait=entry.retry_after, asked=asked[culprit.counts])
         if entry.retry_after is None:

@@ -15,7 +15,8 @@ class Reaction:
 
     rest: seconds the domain rests when the provider names no time; None: it does not rest.
     spread: what is passed over for the remainder of this task.
-    again: the same candidate may be tried once more, after all the others, when time is left.
+    again: the same candidate may be tried once more, after all the others, when time is left and it is worth waiting
+    for; so may any that names the time.
     stop: no other candidate is asked.
     """
 
@@ -28,8 +29,8 @@ class Reaction:
 REACTIONS: Mapping[Failure, Reaction] = {
     Failure.AUTH: Reaction(spread="account"),
     Failure.PAYMENT: Reaction(spread="account"),
-    Failure.MINUTE_QUOTA: Reaction(rest=60.0),
-    Failure.DAY_QUOTA: Reaction(rest=3600.0),
+    Failure.MINUTE_QUOTA: Reaction(rest=60.0, again=True),
+    Failure.DAY_QUOTA: Reaction(rest=3600.0, again=True),
     Failure.TOO_LARGE: Reaction(),
     Failure.CONTEXT: Reaction(),
     # Another model may answer what this one would not; but the filter is the provider's word on the task, and a
