@@ -218,12 +218,39 @@ def init(
 @app.command()
 def rehearse(
     words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]", help="One task; none: a short tour.")] = None,
+    scenario: Annotated[
+        str | None, typer.Option("--scenario", metavar="NAME|FILE", help="A whole day, on a clock of its own.")
+    ] = None,
+    scenarios: Annotated[bool, typer.Option("--scenarios", help="List the days that come with it.")] = False,
+    seed: Annotated[int | None, typer.Option("--seed", help="Another day of the same kind.")] = None,
+    requests: Annotated[int | None, typer.Option("--requests", help="Tasks of the day, in place of its own.")] = None,
     as_json: AsJson = False,
 ) -> Work:
-    """Do a task on simulated models.
+    """Do a task, or a whole day of tasks, on simulated models.
 
     The rehearsal fleet answers; without a task it gives a short tour.
     """
+    if scenario is not None or scenarios or seed is not None or requests is not None:
+        return lambda: _a_day(words, scenario, scenarios=scenarios, seed=seed, requests=requests, as_json=as_json)
     from understudy.cli.rehearse import rehearse as work
 
     return _later(lambda: work(" ".join(words or []), as_json=as_json))
+
+
+def _a_day(
+    words: list[str] | None,
+    scenario: str | None,
+    *,
+    scenarios: bool,
+    seed: int | None,
+    requests: int | None,
+    as_json: bool,
+) -> int:
+    from understudy.cli.day import list_scenarios, rehearse_scenario
+    from understudy.errors import UsageError
+
+    if scenarios:
+        return list_scenarios(as_json=as_json)
+    if scenario is None or words:
+        raise UsageError("A day has tasks of its own, and a name.", remedy="understudy rehearse --scenario normal")
+    return rehearse_scenario(scenario, seed=seed, requests=requests, as_json=as_json)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -85,10 +86,14 @@ class Dispatcher:
                 if not errand.hedge
                 else (await self._try_hedged(errand, walk, got, route))
             )
+            if not failed and walk.attempts and walk.attempts[-1].outcome == "rejected":
+                route.put_off(got.candidate)
             for candidate, failure in failed:
                 reaction = REACTIONS[failure.failure]
                 if reaction.spread == "account":
                     route.passed_over[(candidate.provider, candidate.account)] = f"{failure.failure} on this account"
+                elif reaction.spread == "provider":
+                    route.put_off(candidate)
                 if not last and (reaction.again or failure.retry_after is not None):
                     again.append(candidate)
         return again
@@ -250,6 +255,17 @@ class _Route:
 
     left: list[Candidate]
     passed_over: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    troubles: Counter[str] = field(default_factory=Counter[str])  # by provider
+
+    def put_off(self, failed: Candidate) -> None:
+        """Behind the others goes what is likely to fail in the same way, so that no attempt cap is spent on one outage.
+
+        That is the same model at other accounts; the second time, all of the provider.
+        """
+        self.troubles[failed.provider] += 1
+        whole = self.troubles[failed.provider] > 1
+        alike = [c for c in self.left if c.provider == failed.provider and (whole or c.model == failed.model)]
+        self.left = [c for c in self.left if c not in alike] + alike
 
 
 def _told(wait: Wait) -> str:

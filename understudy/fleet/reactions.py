@@ -14,7 +14,8 @@ class Reaction:
     """What a failure means for the rest of the task, and for the tasks after it.
 
     rest: seconds the domain rests when the provider names no time; None: it does not rest.
-    spread: what is passed over for the remainder of this task.
+    spread: what else it says something of, for the remainder of this task: an account is passed over, a provider is
+    put off until the others were asked.
     again: the same candidate may be tried once more, after all the others, when time is left and it is worth waiting
     for; so may any that names the time.
     stop: no other candidate is asked.
@@ -36,10 +37,10 @@ REACTIONS: Mapping[Failure, Reaction] = {
     # Another model may answer what this one would not; but the filter is the provider's word on the task, and a
     # router that shops around for a laxer one is a way round it.
     Failure.CONTENT_FILTER: Reaction(stop=True),
-    Failure.OVERLOAD: Reaction(again=True),
-    Failure.TRANSPORT: Reaction(again=True),
-    Failure.MALFORMED: Reaction(),
-    Failure.UNAVAILABLE: Reaction(),
+    Failure.OVERLOAD: Reaction(again=True, spread="provider"),
+    Failure.TRANSPORT: Reaction(again=True, spread="provider"),
+    Failure.MALFORMED: Reaction(spread="provider"),
+    Failure.UNAVAILABLE: Reaction(spread="provider"),
     Failure.CANCELLED: Reaction(stop=True),
 }
 LONGEST_REST = (
