@@ -199,9 +199,10 @@ class ModelWorker:
         return response
 
     def _settings(self, call: Call) -> ModelSettings:
+        """No max_retries: our clients are made with none, and for a setting pydantic-ai copies the client each time."""
         from pydantic_ai.settings import ModelSettings
 
-        settings: dict[str, Any] = {"timeout": call.timeout, "max_retries": 0, **self._traits.settings}
+        settings: dict[str, Any] = {"timeout": call.timeout, **self._traits.settings}
         if call.temperature is not None:
             settings["temperature"] = call.temperature
         if self._traits.thinking_switch and call.output_cap < SHORT_ANSWER:
