@@ -78,7 +78,7 @@ class Replies:
             )
             _forget(db, "<=", cast(int, seq) - self._kept)
 
-        await self._database.write(keep)
+        await self._database.promptly(keep)
 
     async def keep_fleet(self, hash: str, fleet: Sequence[Mapping[str, Any]]) -> None:  # noqa: A002
         """The candidates a policy saw, once under their hash: thousands of replies share them."""
@@ -164,6 +164,8 @@ def _head(record: Mapping[str, Any]) -> tuple[str, str, float]:
 
 
 def _textless(value: object) -> object:
+    if value is None or isinstance(value, str | int | float):
+        return value  # nearly all there is; asking whether a string is a Mapping is dear
     if isinstance(value, Mapping):
         return {k: _textless(v) for k, v in cast(Mapping[str, object], value).items() if k not in TEXTS}
     if isinstance(value, list | tuple):
