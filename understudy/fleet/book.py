@@ -66,6 +66,8 @@ class State:
 
     def seen(self) -> Standing | None:
         """What a policy sees of it, rounded: a decision is recorded with it. None: nothing is known."""
+        if self == State(self.domain):
+            return None
         standing = Standing(
             self.domain,
             round(min(self.wait, 1e9), 1),
