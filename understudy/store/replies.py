@@ -18,6 +18,8 @@ TEXTS = frozenset(
     {"text", "data", "prompt", "answer", "history", "instructions", "messages", "user", "assistant", "title", "content"}
 )
 
+_LEAVES = frozenset({str, int, float, bool, type(None)})  # nearly all there is; asking whether it is a Mapping is dear
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -164,12 +166,11 @@ def _head(record: Mapping[str, Any]) -> tuple[str, str, float]:
 
 
 def _textless(value: object) -> object:
-    if value is None or isinstance(value, str | int | float):
-        return value  # nearly all there is; asking whether a string is a Mapping is dear
     if isinstance(value, Mapping):
-        return {k: _textless(v) for k, v in cast(Mapping[str, object], value).items() if k not in TEXTS}
+        items = cast(Mapping[str, object], value).items()
+        return {k: v if type(v) in _LEAVES else _textless(v) for k, v in items if k not in TEXTS}
     if isinstance(value, list | tuple):
-        return [_textless(v) for v in cast(Sequence[object], value)]
+        return [v if type(v) in _LEAVES else _textless(v) for v in cast(Sequence[object], value)]
     return value
 
 
