@@ -248,7 +248,7 @@ class ModelWorker:
         )
 
     def _checked(self, answer: Answer) -> Answer:
-        text = _THOUGHT.sub("", answer.text).strip()
+        text = (_THOUGHT.sub("", answer.text) if "think" in answer.text else answer.text).strip()
         if answer.finish not in ("stop", "length"):
             raise failures.malformed(self.candidate, "it stopped for a reason that is not an end")
         if not text and answer.finish == "stop":

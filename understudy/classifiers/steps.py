@@ -25,9 +25,7 @@ _LINKS = (
     r"ensuite|puis|enfin|poi|infine|затем|потом|наконец"
 )
 # All of them for a text in lower case: ignoring the case while matching takes several times as long.
-_NUMBERED = re.compile(
-    rf"^[ \t]{{0,6}}(?:\d{{1,2}}[.)]|step \d{{1,2}}[:.)]|[-*•]) {{1,3}}(?:{_VERBS})\b", re.MULTILINE
-)
+_NUMBERED = re.compile(rf"^[ \t]{{0,6}}(?:\d{{1,2}}[.)]|step \d{{1,2}}[:.)]|[-*•]) {{1,3}}(?:{_VERBS})\b", re.MULTILINE)
 _LINKED = re.compile(rf"\b(?:second|secondly|step 2|{_LINKS})\b")  # without one the next two need not be tried
 _JOINED = re.compile(
     rf"\b(?:{_VERBS})\b[^?\n]{{3,200}}?(?:[,;.] ?|\band )(?:{_LINKS}),? (?:also |please |me )?(?:{_VERBS})\b"

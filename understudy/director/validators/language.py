@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 
 from understudy.director.validators.text import fences, spoken
 from understudy.director.validators.tongues import MIXED, NAMES, ORDER, SCRIPT_OF, SCRIPTS, STOPWORDS, TRANSLATION
@@ -13,6 +14,7 @@ _FOREIGN = re.compile(
     r"`[^`\n]*`|https?://\S+|\"[^\"\n]{1,400}\"|[“„][^”“\n]{1,400}[”“]|«[^»\n]{1,400}»|»[^«\n]{1,400}«|"
     r"(?<!\w)'[^'\n]{1,400}'(?!\w)|「[^」]{1,400}」"
 )
+_ASCII_LETTERS = string.ascii_letters.encode()
 _MARKS = ".,;:!?…()[]{}*_#-–—'’|/\\>"
 # The languages by word: one look-up for a word of the text instead of one for each language.
 _SPEAKERS: dict[str, tuple[str, ...]] = {
@@ -28,12 +30,14 @@ def language(answer: Answer, task: Task) -> str:
     prose = _FOREIGN.sub(" ", prose)
     if task.schema is not None or prose.lstrip()[:1] in ("{", "["):
         return ""
+    script = _script(prose)
+    if not script:
+        return ""
     wanted, certain = _wanted(task)
     if not wanted:
         return ""
-    script = _script(prose)
     needed = SCRIPT_OF.get(wanted, "latin")
-    if script and script != needed and {script, needed} != {"han", "kana"}:
+    if script != needed and {script, needed} != {"han", "kana"}:
         return f"the answer is in {script} script, not in {wanted}"
     if needed == "latin" and script == "latin":
         found = _by_words(prose, strict=not certain)
@@ -45,12 +49,13 @@ def language(answer: Answer, task: Task) -> str:
 def _wanted(task: Task) -> tuple[str, bool]:
     """(language, whether it was said): an order, else a translation's target, else the task's own if sure."""
     own = task.text if len(task.text) <= 3000 else f"{task.text[:1500]}\n{task.text[-1500:]}"
-    if orders := {_code(m.group("name") or m.group("alone")) for m in ORDER.finditer(own)}:
+    low = own.lower()
+    if orders := {_code(m.group("name") or m.group("alone")) for m in ORDER.finditer(low)}:
         return (orders.pop(), True) if len(orders) == 1 else ("", False)
-    translation = TRANSLATION.search(own)
+    translation = TRANSLATION.search(low)
     if translation:
         return (_code(translation.group("name")), True) if translation.group("name") else ("", False)
-    if MIXED.search(own) or task.files or task.history:
+    if MIXED.search(low) or task.files or task.history:
         return "", False  # an earlier turn, a file or a word about languages may have set another
     prose = _FOREIGN.sub(" ", fences(own)[1])
     script = _script(prose)
@@ -70,7 +75,8 @@ def _script(text: str) -> str:
     """The script of at least four fifths of the letters, if there are 20 or more; Japanese counts as kana."""
     text = text[:20_000]
     if text.isascii():
-        return "latin" if sum(map(str.isalpha, text)) >= 40 else ""
+        raw = text.encode()
+        return "latin" if len(raw) - len(raw.translate(None, _ASCII_LETTERS)) >= 40 else ""
     counts = {name: len(p.findall(text)) for name, p in SCRIPTS.items()}
     if counts["kana"] * 5 > counts["han"] and counts["kana"]:
         counts["kana"] += counts.pop("han")
