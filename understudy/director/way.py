@@ -33,9 +33,7 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     if task.agent is not None:
         specialist(task.agent)  # an unknown one is the caller's error
     _, left = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
-    standings = tuple(
-        standing for state in (await parts.book.states(parts.fleet)).values() if (standing := state.seen())
-    )
+    standings = await parts.book.standings(parts.fleet)
     facts = Facts(
         intent=guess.intent,
         probability=guess.probability,

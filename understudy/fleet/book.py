@@ -66,8 +66,6 @@ class State:
 
     def seen(self) -> Standing | None:
         """What a policy sees of it, rounded: a decision is recorded with it. None: nothing is known."""
-        if self == State(self.domain):
-            return None
         standing = Standing(
             self.domain,
             round(min(self.wait, 1e9), 1),
@@ -172,8 +170,14 @@ class Book:
         )
         await self.pages.turn(tab.candidate.quota, entry)
 
+    async def standings(self, fleet: Sequence[Candidate]) -> tuple[Standing, ...]:
+        """What policies see: of those candidates of which something is known."""
+        pages, now = await self.pages.look()
+        seen = (_state(c, pages[c.quota], now).seen() for c in fleet if c.quota in pages)
+        return tuple(standing for standing in seen if standing is not None)
+
     async def states(self, fleet: Sequence[Candidate]) -> Mapping[str, State]:
-        """How every candidate stands, by its domain: what policies see."""
+        """How every candidate stands, by its domain."""
         pages, now = await self.pages.look()
         return {c.domain: _state(c, pages[c.quota], now) if c.quota in pages else State(c.domain) for c in fleet}
 
