@@ -456,6 +456,10 @@ class Ledger(Protocol):
 
     async def balance(self, scope: str) -> Balance: ...
 
+    async def balances_of(self, scopes: tuple[str, ...]) -> tuple[Balance, ...]:
+        """Of several scopes at the same moment, in their order."""
+        ...
+
 
 class Policy(Protocol):
     """A versioned, pure function. name and hash identify it for ever."""

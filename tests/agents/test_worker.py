@@ -252,6 +252,17 @@ async def test_the_candidates_own_cap_holds_too(stub: Stub) -> None:
     assert stub.seen[0].json["max_tokens"] == 20
 
 
+@every
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_one_call_is_one_request(wire: Wire, streamed: bool, stub: Stub) -> None:
+    stub.answer = Reply(503, {"error": {"message": "busy"}})
+    _, worker = await made(wire, stub.url)
+    with pytest.raises(CallFailed):
+        await worker.work(calling(), Ledger(), (lambda _: None) if streamed else None)
+    await worker.close()
+    assert len(stub.seen) == 1
+
+
 async def test_thinking_is_not_text(stub: Stub) -> None:
     _, worker = await made(LOCAL, stub.url)
     for reply in (

@@ -14,7 +14,8 @@ from typing import Any
 import understudy.director.director as real
 from understudy.classifiers.gate import Gate
 from understudy.clock import WallClock
-from understudy.config.load import home, load
+from understudy.config.load import load
+from understudy.config.places import home
 from understudy.director import budget
 from understudy.director.parts import Parts
 from understudy.director.provenance import reply_to_dict

@@ -40,9 +40,15 @@ def test_help_loads_nothing_heavy(arguments: str) -> None:
 
 
 def test_the_prompt_waits_for_the_editor_and_nothing_else() -> None:
-    modules = loaded("import understudy.cli.repl, understudy.cli.repl_terminal, understudy.cli.warm")
+    code = (
+        "import sys, understudy.cli.repl, understudy.cli.repl_terminal as terminal;"
+        "terminal.TerminalInput(on_first_prompt=print); print('MODULES', *sys.modules)"
+    )
+    terminal = pexpect.spawn(sys.executable, ["-c", code], env={**os.environ, "TERM": "xterm"}, encoding="utf-8")
+    said = terminal.read()
+    modules = set(said.split("MODULES", 1)[1].split())
     assert not modules & (set(HEAVY) - {"prompt_toolkit", "asyncio"})
-    assert "typer" not in modules
+    assert not modules & {"typer", "understudy.types"}
 
 
 def cpu(command: list[str]) -> float:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from understudy.cli import main
-from understudy.config.load import home, load, parse
+from understudy.config.load import load, parse
+from understudy.config.places import home
 from understudy.config.secrets import read_key
 from understudy.errors import ConfigError
 

@@ -25,7 +25,7 @@ COUNT_SECONDS = 5.0  # how long the exact count of tokens may take before the bo
 
 
 class Guarded(WrapperModel):
-    """Reserves before, settles after, caps max_tokens, forbids retries. `used` sums what its requests used."""
+    """Reserves before, settles after, caps max_tokens. `used` sums what its requests used."""
 
     def __init__(
         self,
@@ -88,7 +88,6 @@ class Guarded(WrapperModel):
     def _capped(self, settings: ModelSettings | None) -> ModelSettings:
         capped = ModelSettings(**(settings or {}))
         capped["max_tokens"] = min(capped.get("max_tokens") or self.output_cap, self.output_cap)
-        capped["max_retries"] = 0  # the chain of candidates is the only retry owner
         return capped
 
     async def _reserve(

@@ -122,18 +122,19 @@ class KeyRing:
         self._read_all(self._due(()))
         self._check()
 
-    async def refresh(self) -> None:
-        """The same on a thread, and remember that these keys are in use."""
-        if due := self._due({name for name, _ in self._refusals()}):
+    async def refresh(self) -> Refusals:
+        """The same on a thread, and remember that these keys are in use. What of them is set aside."""
+        refusals = self._refusals()
+        if due := self._due({name for name, _ in refusals}):
             await asyncio.to_thread(self._read_all, due)
             self._check()
             await self._memory.meet([key.fingerprint for key in self.keys], self._clock.now())
+            refusals = self._refusals()
+        return refusals
 
     async def take(self, model: str, tried: Collection[str] = ()) -> Key | None:
         """The next key in turn that is not set aside for this model. None: there is none. Raises ConfigError."""
-        await self.refresh()
-        aside = self.aside(model)
-        keys = self.keys
+        aside, keys = _for_model(await self.refresh(), model), self.keys
         for step in range(len(keys)):
             place = (self._turn + step) % len(keys)
             if keys[place].fingerprint not in aside and keys[place].fingerprint not in tried:
@@ -143,7 +144,7 @@ class KeyRing:
 
     def aside(self, model: str) -> dict[str, tuple[float, float]]:
         """The keys that are set aside for this model: since when, and until when."""
-        return {name: when for (name, which), when in self._refusals().items() if which in (model, ANY_MODEL)}
+        return _for_model(self._refusals(), model)
 
     async def refuse(self, key: Key, model: str, status: int | None) -> None:
         """Set the key aside, alone; another one that has taken its place meanwhile is read at once."""
@@ -222,6 +223,10 @@ class KeyRing:
         name = self._memory.fingerprint(self._place, secret.reveal())
         if slot.key is None or slot.key.fingerprint != name:
             slot.key = Key(secret, name)
+
+
+def _for_model(refusals: Refusals, model: str) -> dict[str, tuple[float, float]]:
+    return {name: when for (name, which), when in refusals.items() if which in (model, ANY_MODEL)}
 
 
 class Rings:

@@ -199,9 +199,10 @@ class ModelWorker:
         return response
 
     def _settings(self, call: Call) -> ModelSettings:
+        """No max_retries: our clients are made with none, and for a setting pydantic-ai copies the client each time."""
         from pydantic_ai.settings import ModelSettings
 
-        settings: dict[str, Any] = {"timeout": call.timeout, "max_retries": 0, **self._traits.settings}
+        settings: dict[str, Any] = {"timeout": call.timeout, **self._traits.settings}
         if call.temperature is not None:
             settings["temperature"] = call.temperature
         if self._traits.thinking_switch and call.output_cap < SHORT_ANSWER:
@@ -247,7 +248,7 @@ class ModelWorker:
         )
 
     def _checked(self, answer: Answer) -> Answer:
-        text = _THOUGHT.sub("", answer.text).strip()
+        text = (_THOUGHT.sub("", answer.text) if "think" in answer.text else answer.text).strip()
         if answer.finish not in ("stop", "length"):
             raise failures.malformed(self.candidate, "it stopped for a reason that is not an end")
         if not text and answer.finish == "stop":

@@ -24,28 +24,24 @@ _LINKS = (
     r"danach|dann|anschließend|schließlich|zum schluss|luego|después|finalmente|por último|"
     r"ensuite|puis|enfin|poi|infine|затем|потом|наконец"
 )
-_NUMBERED = re.compile(
-    rf"^[ \t]{{0,6}}(?:\d{{1,2}}[.)]|step \d{{1,2}}[:.)]|[-*•]) {{1,3}}(?:{_VERBS})\b", re.IGNORECASE | re.MULTILINE
-)
+# All of them for a text in lower case: ignoring the case while matching takes several times as long.
+_NUMBERED = re.compile(rf"^[ \t]{{0,6}}(?:\d{{1,2}}[.)]|step \d{{1,2}}[:.)]|[-*•]) {{1,3}}(?:{_VERBS})\b", re.MULTILINE)
+_LINKED = re.compile(rf"\b(?:second|secondly|step 2|{_LINKS})\b")  # without one the next two need not be tried
 _JOINED = re.compile(
-    rf"\b(?:{_VERBS})\b[^?\n]{{3,200}}?(?:[,;.] ?|\band )(?:{_LINKS}),? (?:also |please |me "
-    rf")?(?:{_VERBS})\b",
-    re.IGNORECASE,
+    rf"\b(?:{_VERBS})\b[^?\n]{{3,200}}?(?:[,;.] ?|\band )(?:{_LINKS}),? (?:also |please |me )?(?:{_VERBS})\b"
 )
 _FIRST = re.compile(
     rf"\b(?:first|firstly|step 1|zuerst|zunächst|primero|d'abord|prima|сначала)\b,? "
     rf"?:?(?:please )?[^?]{{0,30}}?\b(?:{_VERBS})\b[^?]{{3,400}}?"
-    rf"\b(?:second|secondly|{_LINKS}|step 2)\b[^?]{{0,30}}?\b(?:{_VERBS})\b",
-    re.IGNORECASE,
+    rf"\b(?:second|secondly|{_LINKS}|step 2)\b[^?]{{0,30}}?\b(?:{_VERBS})\b"
 )
-_SENTENCE = re.compile(rf"(?:^|[.!;\n] {{0,2}})(?:please |also |now |and |bitte )?(?:{_VERBS})\b", re.IGNORECASE)
+_SENTENCE = re.compile(rf"(?:^|[.!;\n] {{0,2}})(?:please |also |now |and |bitte )?(?:{_VERBS})\b")
 _FENCE = re.compile(r"```.{0,100000}?(?:```|\Z)", re.DOTALL)
 _QUOTE = re.compile(r"\"\"\".{0,100000}?(?:\"\"\"|\Z)|^>.*$", re.DOTALL | re.MULTILINE)
 _ENDS = re.compile(r"[.!?？;](?:\s|$)|\n")
 _DATA = re.compile(
     r"\b(?:summari[sz]e|tl;?dr|translate|recipe|ingredients|proofread|fasse|resume|résume|"
-    r"riassumi|review|rewrite|rephrase)\b",
-    re.IGNORECASE,
+    r"riassumi|review|rewrite|rephrase)\b"
 )
 
 
@@ -54,7 +50,7 @@ def has_several_steps(text: str) -> bool:
 
     Code, quotations and what stands below an instruction such as "summarize this:" are data and do not count.
     """
-    view = _QUOTE.sub(" ", _FENCE.sub(" ", text[:READ]))
+    view = _QUOTE.sub(" ", _FENCE.sub(" ", text[:READ].lower()))
     if view.rstrip().endswith(("?", "？")) and len(_ENDS.findall(view)) <= 1:
         return False  # one question, however long
     head, _, rest = view.partition("\n\n")
@@ -65,6 +61,6 @@ def has_several_steps(text: str) -> bool:
         view = opening
     if len(_NUMBERED.findall(view)) >= 2:
         return True
-    if _FIRST.search(view) or _JOINED.search(view):
+    if _LINKED.search(view) and (_FIRST.search(view) or _JOINED.search(view)):
         return True
     return len(_SENTENCE.findall(head)) >= 3 and "?" not in head

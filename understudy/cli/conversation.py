@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from understudy.types import Attachment
+if TYPE_CHECKING:
+    from understudy.types import Attachment  # the prompt does not wait for the whole vocabulary
 
 
 class Cleared(Exception):
@@ -23,7 +25,7 @@ class Conversation:
     next_private: bool = False  # /private this
     agent: str | None = None
     policy: str | None = None
-    files: list[Attachment] = field(default_factory=list[Attachment])
+    files: list[Attachment] = field(default_factory=list["Attachment"])
     last_reply: str | None = None
 
     @property

@@ -87,7 +87,7 @@ async def examine(config: str | None, today: date | None = None) -> list[Finding
 @asynccontextmanager
 async def _store() -> AsyncGenerator[tuple[Finding, Store | None]]:
     from understudy.clock import WallClock
-    from understudy.config.load import home
+    from understudy.config.places import home
     from understudy.store.store import Store
 
     store: Store | None = None

@@ -117,7 +117,7 @@ def _the_one(error: BaseException) -> BaseException:
 
 def _note(error: BaseException) -> str:
     """Write what happened and where into the log, and return the file."""
-    from understudy.config.load import home
+    from understudy.config.places import home
     from understudy.telemetry import log as logs
 
     path = "no log"  # nothing is there to write into when even the home cannot be named

@@ -80,7 +80,8 @@ rotation_days = 30                    # understudy doctor warns about an older k
 
 def init(config: str | None, *, force: bool, stdout: bool) -> int:
     """Write CONFIGURATION where it is looked for, 0600, whole or not at all. Raises UsageError and ConfigError."""
-    from understudy.config.load import config_path, parse
+    from understudy.config.load import parse
+    from understudy.config.places import config_path
 
     parse(tomllib.loads(CONFIGURATION), "the example")
     if stdout:

@@ -96,7 +96,7 @@ class TerminalInput:
     """Enter sends; Alt-Enter, a trailing backslash or a paste make more lines."""
 
     def __init__(self, *, on_first_prompt: Callable[[], None]) -> None:
-        from understudy.config.load import home
+        from understudy.config.places import home
 
         self._history = KeptHistory(home() / "history")
         self._session: PromptSession[str] = PromptSession(

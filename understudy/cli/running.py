@@ -51,7 +51,7 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 @asynccontextmanager
 async def open_director(config: str | None, *, rehearsal: bool = False) -> AsyncGenerator[Director]:
     """A director for one command, with the log of its home."""
-    from understudy.config.load import home
+    from understudy.config.places import home
     from understudy.director.director import Director
 
     director = Director.from_config(config, rehearsal=rehearsal)

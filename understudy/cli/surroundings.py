@@ -19,7 +19,8 @@ VERSION_SECONDS = 10.0
 
 def configuration(config: str | None) -> tuple[str, Settings, tuple[str, ...]]:
     """(where it is from, the settings, notes). Raises ConfigError."""
-    from understudy.config.load import config_path, load
+    from understudy.config.load import load
+    from understudy.config.places import config_path
     from understudy.director.found import find_settings
 
     _, file = load(config)
@@ -30,7 +31,7 @@ def configuration(config: str | None) -> tuple[str, Settings, tuple[str, ...]]:
 
 def state_folder() -> Finding:
     from understudy.cli.doctor import Finding
-    from understudy.config.load import home
+    from understudy.config.places import home
 
     folder = home()
     remedy = "Set UNDERSTUDY_HOME to a folder of your own."

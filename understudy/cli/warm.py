@@ -62,7 +62,7 @@ async def in_background(work: Callable[[], T]) -> T:
 
 def make_director(config: str | None) -> Director:
     """A director that is not open yet, with all that opening imports. Raises ConfigError."""
-    from understudy.config.load import home
+    from understudy.config.places import home
     from understudy.director.director import Director
     from understudy.telemetry.log import configure
 

@@ -16,25 +16,11 @@ from pydantic_settings import SettingsError
 
 from understudy.config import quota
 from understudy.config import settings as shape
+from understudy.config.places import config_path, shown
 from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
 
 LARGEST = 1_000_000  # bytes of a configuration
-
-
-def home() -> Path:
-    """The folder of all state: $UNDERSTUDY_HOME, else the platform's data folder. Raises ConfigError."""
-    if chosen := os.environ.get("UNDERSTUDY_HOME"):
-        return _expanded(chosen, "Set UNDERSTUDY_HOME to a folder of your own.")
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("understudy"))
-
-
-def config_path(chosen: str | Path | None = None) -> Path:
-    """The file that counts: the argument, $UNDERSTUDY_CONFIG, or config.toml below home(). Raises ConfigError."""
-    named = chosen or os.environ.get("UNDERSTUDY_CONFIG")
-    return _expanded(named, "Name a TOML file.") if named else home() / "config.toml"
 
 
 def load(chosen: str | Path | None = None) -> tuple[shape.Settings, Path | None]:
@@ -63,7 +49,7 @@ def _read(path: Path) -> str | None:
         return None
     except (OSError, ValueError) as error:  # no permission on the way there, a name that is too long
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "no path"
-        raise ConfigError(f"The configuration {_head(path)} cannot be read ({why}).", remedy="Name another.") from None
+        raise ConfigError(f"The configuration {shown(path)} cannot be read ({why}).", remedy="Name another.") from None
     if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
         raise ConfigError(f"{path} is not a file.", remedy="Name a TOML file.")
     try:
@@ -71,17 +57,6 @@ def _read(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         why = error.args[0] if isinstance(error, OSError) and error.errno is None else type(error).__name__
         raise ConfigError(f"{path} cannot be read ({why}).", remedy="Check the file.") from None
-
-
-def _expanded(path: str | Path, remedy: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # ~name, and nobody is called so
-        raise ConfigError(f"Nobody's home is {_head(Path(path))}.", remedy=remedy) from None
-
-
-def _head(path: Path) -> str:
-    return str(path)[:200]
 
 
 def parse(table: Mapping[str, Any], where: str) -> shape.Settings:

@@ -50,8 +50,7 @@ async def declare(ledger: Ledger, settings: Settings, scopes: tuple[str, ...]) -
 
 async def balance(ledger: Ledger, settings: Settings, scope: str) -> Balance:
     """What is spent and reserved, against the limits of the settings: also of a scope nothing was charged to yet."""
-    tokens, micro_usd = limits_of(settings, scope)
-    return replace(await ledger.balance(scope), limit_tokens=tokens, limit_micro_usd=micro_usd)
+    return _limited(settings, await ledger.balance(scope))
 
 
 def scopes_of(candidate: Candidate, role: Role, *, directs: bool, session: str, now: float) -> tuple[str, ...]:
@@ -68,9 +67,14 @@ def scopes_of(candidate: Candidate, role: Role, *, directs: bool, session: str, 
 
 async def director_left(ledger: Ledger, settings: Settings, session: str, now: float) -> tuple[Balance, int]:
     """The conversation's balance, and the tokens the director may still spend under both of its limits."""
-    conversation = await balance(ledger, settings, conversation_scope(session))
-    today = await balance(ledger, settings, day_scope(now))
+    found = await ledger.balances_of((conversation_scope(session), day_scope(now)))
+    conversation, today = (_limited(settings, balance) for balance in found)
     return conversation, max(0, min(_left(conversation), _left(today)))
+
+
+def _limited(settings: Settings, balance: Balance) -> Balance:
+    tokens, micro_usd = limits_of(settings, balance.scope)
+    return replace(balance, limit_tokens=tokens, limit_micro_usd=micro_usd)
 
 
 def _left(balance: Balance) -> int:

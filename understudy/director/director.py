@@ -49,7 +49,7 @@ class Director:
 
         With nothing found, or with rehearsal=True, the fleet is the rehearsal fleet. Raises ConfigError.
         """
-        from understudy.config.load import home
+        from understudy.config.places import home
         from understudy.director.found import find_settings
 
         found = find_settings(path, rehearsal=rehearsal)

@@ -85,7 +85,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     async def accept(answer: Answer, candidate: Candidate) -> tuple[Check, ...]:
         from understudy.director.validators import validate
 
-        done = await validate(answer, task, checks)
+        done = await validate(answer, task, checks, parts.validators)
         if decision.judge == "none" or any(not c.passed for c in done):
             return done
         trail.stage("judge", candidate.name)

@@ -188,7 +188,7 @@ class Book:
         return known[1]
 
     async def states(self, fleet: Sequence[Candidate]) -> Mapping[str, State]:
-        """How every candidate stands, by its domain: what policies see."""
+        """How every candidate stands, by its domain."""
         pages, now = await self.pages.look()
         return {c.domain: _state(c, pages[c.quota], now) if c.quota in pages else State(c.domain) for c in fleet}
 

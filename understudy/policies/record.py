@@ -10,12 +10,14 @@ from typing import Any
 
 from understudy.types import Candidate, Decision, Facts, Intent, Limits, Link, Quality, Sensitivity, Standing, Window
 
+_FACTS = tuple(f.name for f in fields(Facts))
 _STANDING = tuple(f.name for f in fields(Standing))
+_DECISION = tuple(f.name for f in fields(Decision))
 
 
 def facts_to_dict(facts: Facts, fleet: Any = None) -> dict[str, Any]:
     """Plain data. `fleet` stands in for the candidates: a hash under which they are kept elsewhere."""
-    record = {f.name: getattr(facts, f.name) for f in fields(Facts)}
+    record = {name: getattr(facts, name) for name in _FACTS}
     record["standings"] = [{name: getattr(standing, name) for name in _STANDING} for standing in facts.standings]
     record["fleet"] = fleet_to_list(facts.fleet) if fleet is None else fleet
     return record
@@ -32,8 +34,7 @@ def fleet_hash(fleet: tuple[Candidate, ...]) -> str:
 
 def facts_from_dict(record: Mapping[str, Any]) -> Facts:
     """Fields unknown to this version are dropped; fields it misses get their defaults."""
-    known = {f.name for f in fields(Facts)}
-    values = {k: v for k, v in record.items() if k in known}
+    values = {k: v for k, v in record.items() if k in _FACTS}
     values["intent"] = Intent(values["intent"])
     values["sensitivity"] = Sensitivity(values["sensitivity"])
     values["quality"] = Quality(values.get("quality", Quality.BALANCED))
@@ -52,7 +53,7 @@ def facts_from_dict(record: Mapping[str, Any]) -> Facts:
 
 
 def decision_to_dict(decision: Decision) -> dict[str, Any]:
-    record = {f.name: getattr(decision, f.name) for f in fields(Decision)}
+    record = {name: getattr(decision, name) for name in _DECISION}
     record["chain"] = [{"domain": link.domain, "why": link.why} for link in decision.chain]
     return record
 

@@ -26,6 +26,7 @@ class NamedPolicy:
     decide: Callable[[Facts], Decision]
 
 
+@cache  # a module that is loaded does not change under a running process
 def load(name: str) -> NamedPolicy:
     """The released policy of this name. Raises UsageError that names the nearest one."""
     if name not in RELEASED:
@@ -38,7 +39,7 @@ def load(name: str) -> NamedPolicy:
     return NamedPolicy(name, source_hash(name), cast(Callable[[Facts], Decision], module.decide))
 
 
-@cache  # a module that is loaded does not change under a running process
+@cache
 def source_hash(name: str) -> str:
     """SHA-256 of the policy's source with unix line ends: the same on every machine, another for every change."""
     source = importlib.resources.files("understudy.policies").joinpath(f"{name}.py").read_bytes()

@@ -89,11 +89,17 @@ class SqliteLedger:
 
     async def balance(self, scope: str) -> Balance:
         """With the leases that have ended by now charged."""
-        rules.check_scope(scope)
+        return (await self.balances_of((scope,)))[0]
 
-        def look(db: sqlite3.Connection) -> Balance:
-            balances, _ = _look_up(db, (scope,))
-            return self._with_ended_leases(db, (balances.get(scope, rules.undeclared(scope)),))[0]
+    async def balances_of(self, scopes: tuple[str, ...]) -> tuple[Balance, ...]:
+        for scope in scopes:
+            rules.check_scope(scope)
+
+        def look(db: sqlite3.Connection) -> tuple[Balance, ...]:
+            found, first_end = _look_up(db, scopes)
+            balances = tuple(found.get(scope) or rules.undeclared(scope) for scope in scopes)
+            ended = first_end is not None and first_end <= self._clock.now()
+            return self._with_ended_leases(db, balances) if ended else balances
 
         return self._database.glance(look)
 

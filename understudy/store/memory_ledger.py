@@ -64,6 +64,9 @@ class MemoryLedger:
         self._expire()
         return self._balances.get(scope, rules.undeclared(scope))
 
+    async def balances_of(self, scopes: tuple[str, ...]) -> tuple[Balance, ...]:
+        return tuple([await self.balance(scope) for scope in scopes])
+
     async def balances(self, prefix: str = "") -> tuple[Balance, ...]:
         self._expire()
         return tuple(self._balances[scope] for scope in sorted(self._balances) if scope.startswith(prefix))

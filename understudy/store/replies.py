@@ -18,6 +18,8 @@ TEXTS = frozenset(
     {"text", "data", "prompt", "answer", "history", "instructions", "messages", "user", "assistant", "title", "content"}
 )
 
+_LEAVES = frozenset({str, int, float, bool, type(None)})  # nearly all there is; asking whether it is a Mapping is dear
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -78,7 +80,7 @@ class Replies:
             )
             _forget(db, "<=", cast(int, seq) - self._kept)
 
-        await self._database.write(keep)
+        await self._database.promptly(keep)
 
     async def keep_fleet(self, hash: str, fleet: Sequence[Mapping[str, Any]]) -> None:  # noqa: A002
         """The candidates a policy saw, once under their hash: thousands of replies share them."""
@@ -165,9 +167,10 @@ def _head(record: Mapping[str, Any]) -> tuple[str, str, float]:
 
 def _textless(value: object) -> object:
     if isinstance(value, Mapping):
-        return {k: _textless(v) for k, v in cast(Mapping[str, object], value).items() if k not in TEXTS}
+        items = cast(Mapping[str, object], value).items()
+        return {k: v if type(v) in _LEAVES else _textless(v) for k, v in items if k not in TEXTS}
     if isinstance(value, list | tuple):
-        return [_textless(v) for v in cast(Sequence[object], value)]
+        return [v if type(v) in _LEAVES else _textless(v) for v in cast(Sequence[object], value)]
     return value
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from understudy.config.load import home
+from understudy.config.places import home
 from understudy.config.secrets import Secret
 from understudy.errors import CallFailed
 from understudy.tokens import MESSAGE_OVERHEAD, upper_bound

@@ -33,8 +33,8 @@ from understudy.types import Answer, Task
 
 
 def _wishes(task: Task) -> str:
-    """What the task says in its own voice, at its head and its end; material in between asks for nothing."""
-    own = QUOTED.sub(" ", task.text)
+    """What the task says in its own voice, in lower case, at its head and its end; what is between asks for nothing."""
+    own = QUOTED.sub(" ", task.text).lower()
     return own if len(own) <= 2500 else f"{own[:1000]}\n{own[-1000:]}"
 
 
@@ -43,7 +43,7 @@ def format_asked(answer: Answer, task: Task) -> str:
     if task.schema is not None:
         return ""
     text, wish = spoken(answer.text), _wishes(task)
-    asked = [check for pattern, check in _FORMS if pattern.search(wish)]
+    asked = [check for words, pattern, check in _FORMS if any(w in wish for w in words) and pattern.search(wish)]
     # None, or several that speak of different parts: nothing is plain then.
     return asked[0](text, wish) if len(asked) == 1 else ""
 
@@ -112,13 +112,14 @@ def _number(word: str) -> int:
     return int(word) if word.isdigit() else NUMBERS.get(word.lower(), 0)
 
 
-_FORMS: tuple[tuple[re.Pattern[str], Callable[[str, str], str]], ...] = (
-    (JSON, _no_json),
-    (TABLE, _no_table),
-    (BULLETS, _no_bullets),
-    (ONE_WORD, _no_one_word),
-    (SENTENCES, _wrong_sentences),
-    (YES_NO, _no_yes_or_no),
+# Each with words of which it needs one: looking for those costs next to nothing.
+_FORMS: tuple[tuple[tuple[str, ...], re.Pattern[str], Callable[[str, str], str]], ...] = (
+    (("json",), JSON, _no_json),
+    (("table",), TABLE, _no_table),
+    (("bullet", "list"), BULLETS, _no_bullets),
+    (("word",), ONE_WORD, _no_one_word),
+    (("sentence",), SENTENCES, _wrong_sentences),
+    ((" or ",), YES_NO, _no_yes_or_no),
 )
 
 
@@ -134,7 +135,7 @@ def length(answer: Answer, task: Task) -> str:
     if task.schema is not None:
         return ""
     wish = _wishes(task)
-    matches = list(WORDS.finditer(wish))
+    matches = list(WORDS.finditer(wish)) if "word" in wish else []
     if len(matches) != 1 or not WORD_ORDER.search(wish) or PROGRAM.search(wish[: matches[0].start()][-40:]):
         return ""
     return _wrong_word_count(spoken(answer.text), matches[0])

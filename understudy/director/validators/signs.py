@@ -66,10 +66,10 @@ ERROR_TYPES = re.compile(
     r"rate_limit|overloaded|exceeded",
     re.I,
 )
+# For a task in lower case.
 ABOUT_ERRORS = re.compile(
     r"\b(?:error|exception|traceback|stack ?trace|status code|http (?:code|status|response)|response (?:body|code)|rate.?limit|quota|log(?:s| line)?|message|"
     r"fehler|erreur|mensaje|html|xml|web ?page|web ?site|template|40\d|429|50\d|529)\b",
-    re.I,
 )
 
 REFUSALS = tuple(
@@ -105,8 +105,8 @@ REFUSALS = tuple(
     )
 )
 REFUSAL_LENGTH = 500  # characters: refusals with an offer of something else run to about 350
+# For a task in lower case.
 ABOUT_REFUSALS = re.compile(
     r"\b(?:refus|declin|reject|apolog|sorry|translat|übersetz|tradui|traduc|excuse|rewrite|rephras|paraphras|repl(?:y|ies) to|respond to|"
     r"letter|e-?mail|message|dialogue|role ?play|quote|classif|sentence|phrase|say\b|write a)",
-    re.I,
 )

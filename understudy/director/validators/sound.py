@@ -56,7 +56,7 @@ def not_error(answer: Answer, task: Task) -> str:
         return ""  # what is no data of the schema fails there; an "error" key may well be data
     if _is_error_body(text):
         return "the answer is the body of an API error"
-    return "" if ABOUT_ERRORS.search(task.text) else _message_in(text)
+    return "" if ABOUT_ERRORS.search(task.text.lower()) else _message_in(text)
 
 
 def _message_in(text: str) -> str:
@@ -113,7 +113,7 @@ def not_refusal(answer: Answer, task: Task) -> str:
     if not any(p.search(text) for p in REFUSALS):
         return ""
     if (
-        ABOUT_REFUSALS.search(task.text)
+        ABOUT_REFUSALS.search(task.text.lower())
         and len(text) < 0.5 * REFUSAL_LENGTH
         and not re.search(r"\b(?:help|assist)\b", text, re.I)
     ):
