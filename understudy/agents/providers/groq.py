@@ -30,16 +30,14 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: 
 
     def connect(key: Secret | None) -> Wire:
         from groq import AsyncGroq
+        from pydantic_ai.models.groq import GroqModel
         from pydantic_ai.profiles import ModelProfile
         from pydantic_ai.providers.groq import GroqProvider
 
-        from understudy.agents.groq_model import PlainGroqModel
-
         client = legacy_client_for(base_url, settings.local_hosts)
         sdk = AsyncGroq(api_key=key.reveal() if key else "", base_url=base_url, max_retries=0, http_client=client)
-        model = PlainGroqModel(
-            candidate,
-            client,
+        model = GroqModel(
+            candidate.model,
             provider=GroqProvider(groq_client=sdk),
             profile=ModelProfile(supports_json_object_output=True, thinking_tags=NO_TAGS),
         )
