@@ -190,6 +190,17 @@ async def test_a_cli_that_adds_more_than_foreseen_is_reserved_for(tmp_path, fake
     assert worker.bound(call) == 9000
 
 
+async def test_an_answer_no_cap_can_hold_is_refused_and_charged(tmp_path, fake):
+    fake.write_text(fake.read_text().replace("'fine'", "'word ' * 20_000"))
+    worker = work_with(Rig(tmp_path, "http://127.0.0.1:9", command=str(fake)))
+    book = Book()
+    with pytest.raises(CallFailed, match="asked for") as caught:
+        await worker.work(Call("hello", output_cap=50), book)
+    assert caught.value.failure is Failure.MALFORMED
+    assert book.told[-1][1] is not None
+    assert book.told[-1][1].output_tokens >= 25_000
+
+
 @real
 @pytest.mark.parametrize("mode", ["key", "login"])
 async def test_reserved_then_settled(tmp_path, mode):
