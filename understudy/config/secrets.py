@@ -40,6 +40,12 @@ def no_key(sources: Sequence[str], errors: Sequence[ConfigError]) -> ConfigError
     return ConfigError(f"There is no key at {', '.join(sources)}.", remedy=" Or: ".join(remedies))
 
 
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return os.strerror(error.errno).lower() if error.errno else str(error.args[0])
+    return type(error).__name__
+
+
 def check_key(source: str) -> None:
     """Whether there is a key, as far as it can be known without a network. Raises ConfigError as read_key does."""
     if source.startswith("vault:"):
@@ -66,7 +72,7 @@ def read_key(source: str) -> Secret:
             value = read_plain(Path(name).expanduser(), LARGEST).decode("utf-8").strip()
             since = Path(name).expanduser().stat().st_mtime
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~name, and nobody is called so
-            why = error.args[0] if isinstance(error, OSError) and error.errno is None else type(error).__name__
+            why = _why(error)
             raise ConfigError(f"The key file {name} cannot be read ({why}).", remedy=remedy) from None
     elif scheme == "keyring":
         remedy = f"Store it: keyring set understudy {name}"
