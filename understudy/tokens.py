@@ -7,6 +7,14 @@ _BLANKS = (b"    ", b"   ", b"  ")
 MESSAGE_OVERHEAD = 8  # tokens a chat message costs beside its text (role marks, separators), rounded up
 
 
+LONGEST_TOKEN = 256  # characters: twice the longest of any vocabulary in use, which is a run of 128 blanks
+
+
+def lower_bound(characters: int) -> int:
+    """Fewer tokens than this no text of that length is made of."""
+    return -(-characters // LONGEST_TOKEN)
+
+
 def estimate(text: str) -> int:
     """About four characters a token, the usual rule for English; never 0 for a text that is not empty."""
     return -(-len(text) // 4)

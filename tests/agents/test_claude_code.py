@@ -176,6 +176,11 @@ async def test_what_is_asked(tmp_path, fake):
     assert "> three\n" in seen["in"]
     assert seen["in"].endswith("/help me")
     assert seen["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "32000"
+    # The chain of candidates is the one owner of retries, also on a machine without the CLI.
+    assert seen["env"]["CLAUDE_CODE_MAX_RETRIES"] == "0"
+    for switch in ("NONSTREAMING_FALLBACK", "REFUSAL_RETRY", "REFUSAL_FALLBACK"):
+        assert seen["env"][f"CLAUDE_CODE_DISABLE_{switch}"] == "1"
+    assert seen["env"]["CLAUDE_CODE_NO_MODEL_FALLBACK"] == "1"
     assert "--json-schema" not in seen["args"]
     assert not any("foreign-secret" in value for value in seen["env"].values())
     assert seen["env"]["ANTHROPIC_API_KEY"] == "the-configured-key"
@@ -188,6 +193,17 @@ async def test_a_cli_that_adds_more_than_foreseen_is_reserved_for(tmp_path, fake
     assert before < 9000
     await worker.work(call, Book())
     assert worker.bound(call) == 9000
+
+
+async def test_an_answer_no_cap_can_hold_is_refused_and_charged(tmp_path, fake):
+    fake.write_text(fake.read_text().replace("'fine'", "'word ' * 20_000"))
+    worker = work_with(Rig(tmp_path, "http://127.0.0.1:9", command=str(fake)))
+    book = Book()
+    with pytest.raises(CallFailed, match="asked for") as caught:
+        await worker.work(Call("hello", output_cap=50), book)
+    assert caught.value.failure is Failure.MALFORMED
+    assert book.told[-1][1] is not None
+    assert book.told[-1][1].output_tokens >= 25_000
 
 
 @real

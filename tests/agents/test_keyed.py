@@ -324,3 +324,35 @@ def test_the_models_of_an_account_share_a_ring() -> None:
     rings, account = Rings(), Account(keys=("env:KEY_A",))
     assert rings.of("g", Provider(kind="groq"), account) is rings.of("g", Provider(kind="groq"), account)
     assert rings.of("g", Provider(kind="groq"), account) is not rings.of("h", Provider(kind="groq"), account)
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, 0), (0o640, 1), (0o604, 1), (0o400, 0)])
+async def test_a_key_file_that_others_may_read_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, warned: int
+) -> None:
+    from understudy.agents import keys
+    from understudy.cli.aging import key_findings
+
+    told: list[dict[str, Any]] = []
+
+    class Log:
+        def warning(self, event: str, **fields: Any) -> None:
+            told.append({"event": event, **fields})
+
+    monkeypatch.setattr(keys, "log", Log)
+    file = tmp_path / "my key"
+    file.write_text("gsk-whatever-it-is")
+    file.chmod(mode)
+    clock = Clock()
+    rings = Rings(clock=clock)
+    provider = Provider(kind="groq", accounts=(Account(name="a", keys=(f"file:{file}",)),))
+    ring = rings.of("groq", provider, provider.accounts[0])
+    assert ring is not None
+    for _ in range(3):
+        assert await ring.take("m") is not None
+        clock.time += 10_000
+    assert [line["event"] for line in told] == ["key_file_readable_by_others"] * warned
+    (finding,) = key_findings(rings, 0, clock.now())
+    assert (finding.remedy == f"chmod 600 '{file}'") is bool(warned)
+    assert finding.state == ("note" if warned else "ok")
+    assert "whatever" not in repr(told) + repr(finding)

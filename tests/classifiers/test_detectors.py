@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -314,6 +318,15 @@ HOSTILE = {
     "urls": "https://a:",
     "flags": "--token ",
     "via": "via A ",
+    "wide equals": "ｋｅｙ＝",
+    "weak equals": "auth=",
+    "calls": "key(",
+    "named": "key_1",
+    "short words": "pw1:",
+    "pay": "i earn 1,1,1,1,",
+    "plus": "+1",
+    "iban": "DE89 ",
+    "half a token": "eyJ-",
 }
 
 
@@ -334,9 +347,57 @@ def test_time_is_linear_on_hostile_texts(unit: str) -> None:
     assert large < 0.05 or large / small < 4 * 3
 
 
+@pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE)
+def test_work_is_bounded_by_the_length(unit: str) -> None:
+    """Steps of the interpreter, counted: overlapping matches that are each judged anew take two hundred a character."""
+    text = (unit * (20_000 // len(unit) + 1))[:20_000]
+    steps = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        detectors.find(text, detectors.STRICT)
+    finally:
+        sys.setprofile(before)
+    assert steps < 60 * len(text)
+
+
+def _letters(number: int, size: int) -> str:
+    digest = hashlib.sha512(str(number).encode()).digest()
+    return base64.b64encode(digest).decode().replace("/", "a").replace("+", "b")[:size]
+
+
+DISTINCT = {
+    "keys": lambda n: "ghp_" + _letters(n, 36),
+    "blobs": lambda n: _letters(n, 44),
+    "addresses": lambda n: f"2a00:1:{n:04d}::7",
+    "mails": lambda n: f"a{n}@b{n}.co",
+}
+
+
+@pytest.mark.parametrize("make", DISTINCT.values(), ids=DISTINCT)
+@pytest.mark.parametrize("between", [" ", ","])
+def test_time_is_linear_on_many_different_finds(make: Callable[[int], str], between: str) -> None:
+    """A pass over the text for each of them, or over one long run that holds them all, would be quadratic."""
+    finds = [make(number) for number in range(8000)]
+
+    def cost(number: int) -> float:
+        text, best = between.join(finds[:number]), float("inf")
+        for _ in range(3):
+            begin = time.process_time()
+            detectors.find(text, detectors.STRICT)
+            best = min(best, time.process_time() - begin)
+        return best
+
+    assert cost(8000) < cost(2000) * 9
+
+
 def test_the_gate_needs_no_numpy() -> None:
     import subprocess
-    import sys
 
     code = (
         "import sys; import understudy.classifiers.gate, understudy.classifiers.steps; sys.exit('numpy' in sys.modules)"

@@ -107,3 +107,59 @@ def test_a_key_file_is_a_small_plain_file(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="key file"):
             read_key(f"file:{path}")
     assert read_key(f"file:{tmp_path}/key").reveal() == SECRET
+
+
+PASTED = (
+    "gsk_canary4242424242",
+    "sk-proj-Canary7Xq2Lm9Rt4Vw8Zb1",
+    "Canary7Xq2Lm9Rt4Vw8Zb1Yc6Nd3",
+    "c4n4ry0123456789abcdef0123456789",
+)
+PLACES = {
+    "a key": "{} = 1",
+    "a key of a table": "[director]\n{} = 1",
+    "a key of a provider": '[providers.g]\nkind = "groq"\n{} = 1',
+    "a key of an account": '[providers.g]\nkind = "groq"\naccounts = [{{ {} = 1 }}]',
+    "a limit": '[providers.g]\nkind = "groq"\nlimits = {{ {} = 1 }}',
+    "a provider": '[providers.{}]\nkind = "groq"',
+    "a provider that is wrong": '[providers.{}]\nkind = "openai_compatible"',
+    "a provider twice": '[providers.{0}]\nkind = "groq"\n[providers.{0}]\nkind = "groq"',
+    "a key twice": "{0} = 1\n{0} = 2",
+    "an account": '[providers.g]\nkind = "groq"\naccounts = [{{ name = "{}" }}]',
+    "a literal": '[providers.g]\nkind = "groq"\naccounts = [{{ keys = ["{}"] }}]',
+    "env": '[providers.g]\nkind = "groq"\naccounts = [{{ keys = ["env:{}"] }}]',
+    "keyring": '[providers.g]\nkind = "groq"\naccounts = [{{ keys = ["keyring:{}"] }}]',
+    "file": '[providers.g]\nkind = "groq"\naccounts = [{{ keys = ["file:{}"] }}]',
+    "vault": '[providers.g]\nkind = "groq"\naccounts = [{{ keys = ["vault:secret/a#{}"] }}]',
+    "book": '[book]\nurl = "env:{}"',
+    "kind": '[providers.g]\nkind = "{}"',
+    "no TOML": "{} {}",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("pasted", PASTED)
+def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(tmp_path: Path, place: str, pasted: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(PLACES[place].format(pasted, pasted))
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert pasted not in str(caught.value)
+    assert pasted[6:18] not in repr(caught.value.as_dict())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "groq",
+        "my-second-groq-account-2026",
+        "GROQ_API_KEY_2",
+        "COMPANY_WIDE_OPENAI_API_KEY_PRODUCTION_02",
+        "llama33instantversatile",
+        "jane.doe@example.org",
+        "skunkworks-provider",
+    ],
+)
+def test_names_are_names(name: str) -> None:
+    provider = {"kind": "groq", "accounts": [{"name": name, "keys": [f"env:{name}", f"file:~/.keys/{name}"]}]}
+    assert parse({"providers": {name.replace("@", "."): provider}}, "here").providers

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.house import House, open_house, script
 from understudy import Attachment, Sensitivity, Task
+from understudy.classifiers.gate import Gate
 from understudy.errors import NoCandidate, PrivacyRefused, UnderstudyError
 from understudy.rehearsal.script import Fault
-from understudy.types import Turn
+from understudy.types import Turn, Verdict
 
 CANARY = "zanzibarquokka"
 CLOUD = ("groq", "gemini", "anthropic")
@@ -53,6 +55,22 @@ async def test_private_tasks_are_done_on_this_machine(tmp_path: Path, name: str)
         assert {a.provider for a in reply.attempts} == {"local"}
         assert leaks(house) == []
         assert all(house.received(n) == 0 for n in CLOUD), "a private task cost a cloud call"
+
+
+async def test_others_go_on_while_the_gate_reads_a_long_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, judged = threading.get_ident(), list[int]()
+    true = Gate.judge
+
+    def judge(self: Gate, task: Task, session_private: bool = False) -> Verdict:
+        judged.append(threading.get_ident())
+        return true(self, task, session_private)
+
+    monkeypatch.setattr(Gate, "judge", judge)
+    with open_house(tmp_path, {"groq": script("groq")}) as house:
+        async with house.director() as director:
+            await director.run(Task("Say hello.", intent="reasoning"))
+            await director.run(Task("Say hello. " * 3000, intent="reasoning"))
+    assert [one == here for one in judged] == [True, False]
 
 
 @pytest.mark.parametrize("kind", ["overload", "empty", "refusal", "truncated", "error_text", "reset", "no_models"])

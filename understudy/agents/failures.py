@@ -11,7 +11,7 @@ from understudy.agents.dialects import classify
 from understudy.agents.disguised import ErrorInBody
 from understudy.agents.readings import readings
 from understudy.errors import CallFailed
-from understudy.types import Candidate, Failure
+from understudy.types import Candidate, Failure, Usage
 
 _UNSENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"})
 _ON_THE_WIRE = frozenset(
@@ -65,6 +65,13 @@ def refused(
 
 def malformed(candidate: Candidate, what: str) -> CallFailed:
     return CallFailed(Failure.MALFORMED, f"{candidate.name}: {what}.")
+
+
+def too_long(candidate: Candidate, characters: int, output_cap: int, input_tokens: int) -> CallFailed:
+    """A text that no output_cap tokens can make: the server did not keep to the cap, whatever it counts."""
+    failure = malformed(candidate, f"it wrote {characters:,} characters, and was asked for {output_cap:,} tokens")
+    failure.usage = Usage(input_tokens, max(output_cap, -(-characters // 4)))
+    return failure
 
 
 def content_filtered(candidate: Candidate) -> CallFailed:

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from understudy.errors import CallFailed
 from understudy.types import Failure
 
 LARGEST = 32_000_000  # bytes of one reply: a hundred times the longest answer, with its log-probabilities
+LEAST = 8_000_000  # bytes any reply may take, whatever was asked for: error pages, lists, thoughts
+TOKEN = 2_000  # bytes a streamed token takes at most, with its frame and its log-probability
 PIECE = 65_536  # bytes unpacked at a time
 PLAIN = "identity"  # what is asked for: compressed, a few kilobytes can unpack to gigabytes
 
+_most: ContextVar[int] = ContextVar("most_bytes", default=LARGEST)
+
+
+def expect(output_cap: int) -> None:
+    """Replies to what this task sends from now on need no more than so many tokens take."""
+    _most.set(min(LARGEST, LEAST + TOKEN * output_cap))
+
 
 def bounded(stream_class: type[Any]) -> Callable[[Any], Awaitable[None]]:
-    """A response hook for the HTTP library whose stream class this is: the body ends with CallFailed at LARGEST."""
+    """A response hook for the HTTP library whose stream class this is: a body beyond its bound ends with CallFailed."""
 
     class Bounded(stream_class):
         def __init__(self, inner: Any, unpack: Callable[[bytes], Iterator[bytes]]) -> None:
-            self._inner, self._unpack = inner, unpack
+            self._inner, self._unpack, self._most = inner, unpack, _most.get()
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             total = 0
             async for packed in self._inner:
                 for piece in self._unpack(packed):
                     total += len(piece)
-                    if total > LARGEST:
-                        raise _refused(f"more than {LARGEST // 1_000_000} MB")
+                    if total > self._most:
+                        raise _refused(f"more than {self._most // 1_000_000} MB")
                     yield piece
 
         async def aclose(self) -> None:

@@ -8,15 +8,18 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from pydantic_ai import RunContext
-from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from understudy.agents.conversation import bound_of_request
-from understudy.agents.failures import failed
+from understudy.agents.failures import failed, too_long
+from understudy.agents.flood import expect
 from understudy.agents.wire import observing
+from understudy.errors import CallFailed
+from understudy.tokens import lower_bound
 from understudy.types import Candidate, Guard, Hold, Usage
 
 T = TypeVar("T")
@@ -51,14 +54,20 @@ class Guarded(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         capped = self._capped(model_settings)
-        hold = await self._reserve(messages, capped, model_request_parameters)
+        hold, bound = await self._reserve(messages, capped, model_request_parameters)
         self.sent += 1
+        expect(self.output_cap)
         try:
             response = await self.wrapped.request(messages, capped, model_request_parameters)
         except BaseException as error:
             await self._settle_failure(hold, error)
             raise
-        await self._settle(hold, usage_of(response))
+        usage = usage_of(response)
+        if lower_bound(written := written_in(response)) > self.output_cap:
+            failure = too_long(self.candidate, written, self.output_cap, usage.input_tokens if usage else bound)
+            await self._settle(hold, larger(usage, failure.usage))
+            raise failure
+        await self._settle(hold, usage)
         return response
 
     @asynccontextmanager
@@ -70,17 +79,20 @@ class Guarded(WrapperModel):
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
         capped = self._capped(model_settings)
-        hold = await self._reserve(messages, capped, model_request_parameters)
+        hold, bound = await self._reserve(messages, capped, model_request_parameters)
         self.sent += 1
+        expect(self.output_cap)
         stream: StreamedResponse | None = None
         try:
             async with self.wrapped.request_stream(messages, capped, model_request_parameters, run_context) as stream:
                 yield stream
+                if lower_bound(written := written_in(stream.get())) > self.output_cap:
+                    raise too_long(self.candidate, written, self.output_cap, bound)
         except BaseException as error:
             if stream is None:
                 await self._settle_failure(hold, error)
             else:  # it had begun: tokens flowed
-                await self._settle(hold, None)
+                await self._settle(hold, error.usage if isinstance(error, CallFailed) else None)
             raise
         response = stream.get()
         await self._settle(hold, usage_of(response) if response.state == "complete" else None)
@@ -92,11 +104,12 @@ class Guarded(WrapperModel):
 
     async def _reserve(
         self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
-    ) -> Hold | None:
+    ) -> tuple[Hold | None, int]:
+        """With the tokens of input it was made for."""
         bound = bound_of_request(messages, parameters)
         if self.count_exactly:
             bound = min(bound, await self._counted(messages, settings, parameters) or bound)
-        return await self._before(bound, settings.get("max_tokens", self.output_cap))
+        return await self._before(bound, settings.get("max_tokens", self.output_cap)), bound
 
     async def _before(self, input_tokens: int, output_cap: int) -> Hold | None:
         """A cancellation while the guard is writing must not lose the reservation it is about to make."""
@@ -139,15 +152,29 @@ class Guarded(WrapperModel):
 def usage_of(response: ModelResponse) -> Usage | None:
     """What the server measured, or None. A reply that failed (Groq's tool_use_failed) reports zeros: not measured.
 
-    Neither is what no server can mean: an answer made of no tokens, or more tokens than any context holds.
+    Neither is what no server can mean: an answer made of no tokens, or of fewer than its text takes, or more tokens
+    than any context holds.
     """
     said: RequestUsage = response.usage
     if said.unmeasured_requests or not 0 < said.input_tokens <= MOST_TOKENS:
         return None
     if not 0 <= said.output_tokens <= MOST_TOKENS or (not said.output_tokens and response.parts):
         return None
+    if lower_bound(written_in(response)) > said.output_tokens:
+        return None
     cached = min(max(0, said.cache_read_tokens), said.input_tokens)
     return Usage(said.input_tokens, said.output_tokens, cached_tokens=cached)
+
+
+def written_in(response: ModelResponse) -> int:
+    """Characters the model wrote, thoughts left aside: not every server counts those, and some summarize them."""
+    return sum(len(part.content) for part in response.parts if isinstance(part, TextPart)) + sum(
+        len(part.args) for part in response.parts if isinstance(part, ToolCallPart) and isinstance(part.args, str)
+    )
+
+
+def larger(one: Usage | None, other: Usage | None) -> Usage | None:
+    return max((usage for usage in (one, other) if usage is not None), key=lambda u: u.total, default=None)
 
 
 async def _swallow(task: asyncio.Future[T]) -> None:

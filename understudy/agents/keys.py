@@ -64,6 +64,7 @@ class Slot:
     key: Key | None = None
     error: ConfigError | None = None
     read: float | None = None  # when
+    told: bool = False  # that others may read it
 
     @property
     def quick(self) -> bool:
@@ -78,6 +79,7 @@ class KeyState:
     since: float | None = None
     aside: Mapping[str, float] = field(default_factory=dict[str, float])
     error: ConfigError | None = None
+    exposed: bool = False  # other users of this machine may read it
 
 
 class KeyRing:
@@ -173,7 +175,8 @@ class KeyRing:
                 name, written = slot.key.fingerprint, slot.key.secret.since
                 known = [when for when in (first.get(name), written) if when is not None]
                 aside = {model: until for (which, model), (_, until) in refusals.items() if which == name}
-                found.append(KeyState(slot.source, min(known, default=None), aside, slot.error))
+                exposed = slot.key.secret.exposed
+                found.append(KeyState(slot.source, min(known, default=None), aside, slot.error, exposed=exposed))
         return tuple(found)
 
     def _refusals(self) -> Refusals:
@@ -220,6 +223,9 @@ class KeyRing:
                 log().warning("key_not_read_again", account=self.account, source=slot.source)
             return
         slot.error = None
+        if secret.exposed and not slot.told:
+            slot.told = True
+            log().warning("key_file_readable_by_others", account=self.account, source=slot.source, remedy="chmod 600")
         name = self._memory.fingerprint(self._place, secret.reveal())
         if slot.key is None or slot.key.fingerprint != name:
             slot.key = Key(secret, name)

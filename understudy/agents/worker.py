@@ -17,6 +17,7 @@ from understudy.agents.conversation import bound_of_call, instructions_of, messa
 from understudy.agents.readings import aged, readings
 from understudy.agents.wire import Observed, Wire, observing
 from understudy.errors import CallFailed, UnderstudyError
+from understudy.tokens import lower_bound
 from understudy.types import Answer, Call, Candidate, Guard, Reading, Role, Sensitivity, Usage
 
 if TYPE_CHECKING:
@@ -177,19 +178,24 @@ class ModelWorker:
         parameters: ModelRequestParameters,
         progress: Callable[[int], None],
     ) -> ModelResponse:
-        from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPartDelta, ThinkingPartDelta
+        from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta, ThinkingPartDelta
 
-        chars = 0
+        chars = written = 0
         async with model.request_stream(messages, settings, parameters) as stream:
             async for event in stream:
-                piece = ""
+                piece, thought = "", False
                 if isinstance(event, PartStartEvent):
                     piece = getattr(event.part, "content", "")
+                    thought = not isinstance(event.part, TextPart)
                 elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta | ThinkingPartDelta):
                     piece = event.delta.content_delta or ""
+                    thought = not isinstance(event.delta, TextPartDelta)
                 if isinstance(piece, str) and piece:
                     chars += len(piece)
+                    written += 0 if thought else len(piece)
                     progress(chars)
+                if lower_bound(written) > model.output_cap:
+                    break  # the guarded request refuses it, before the rest of it is received
         response = stream.get()
         ended = response.finish_reason is not None
         if self._traits.invents_finish and response.finish_reason == "stop":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ def _finding(account: str, state: KeyState, rotation_days: int, now: float) -> F
     text = f"{state.source}: {age}"
     if state.aside:
         return Finding(name, "wrong", f"{text}, refused and set aside{_aside(state.aside)}", REPLACE, age_days=days)
+    if state.exposed:
+        told = f"{text}; other users of this machine may read it"
+        path = shlex.quote(str(Path(state.source.partition(":")[2]).expanduser()))
+        return Finding(name, "note", told, f"chmod 600 {path}", age_days=days)
     if days is not None and 0 < rotation_days <= days:
         return Finding(name, "note", f"{text}, replace it every {rotation_days} days", REPLACE, age_days=days)
     return Finding(name, "ok", text, age_days=days)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from understudy.cli.render import dollars, duration, table
 from understudy.cli.running import open_director
 from understudy.cli.terminal import harmless, one_line, say
-from understudy.errors import UsageError
+from understudy.errors import StoreError, UsageError
 from understudy.types import Balance
 
 if TYPE_CHECKING:
     from understudy.director.director import Director
 
+T = TypeVar("T")
 LAST = 20  # replies listed by explain without an id
 
 
@@ -95,23 +96,43 @@ async def explain(config: str | None, reply_id: str | None, *, as_json: bool) ->
 def replies_table(records: tuple[dict[str, Any], ...]) -> str:
     if not records:
         return "There are no replies yet."
-    rows = [
-        (
-            r["id"],
-            when(r.get("time")),
-            _intent(r),
-            r.get("agent") or "-",
-            _outcome(r),
-            f"{sum(a['input_tokens'] + a['output_tokens'] for a in _attempts(r)):,}",
-            r.get("session", ""),
-        )
-        for r in records
-    ]
+    rows = [_readable(_reply_row, r, (r["id"], when(r.get("time")), "damaged", "-", "-", "-", "")) for r in records]
     return table(("reply", "when", "intent", "agent", "answered by", "tokens", "conversation"), rows)
+
+
+def _reply_row(r: Mapping[str, Any]) -> tuple[str, ...]:
+    tokens = sum(a["input_tokens"] + a["output_tokens"] for a in _attempts(r))
+    return (
+        r["id"],
+        when(r.get("time")),
+        _intent(r),
+        r.get("agent") or "-",
+        _outcome(r),
+        f"{tokens:,}",
+        r.get("session", ""),
+    )
+
+
+def _readable(show: Callable[[Mapping[str, Any]], T], record: Mapping[str, Any], instead: T) -> T:
+    """What is shown of a record; `instead` for one that lacks what every record has."""
+    try:
+        return show(record)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return instead
 
 
 def explanation(record: Mapping[str, Any]) -> str:
     """A reply or a failure in plain words: what it was, who decided, every attempt, every check."""
+    told = _readable(_explanation, record, "")
+    if not told:
+        raise StoreError(
+            f"The record of the reply {record.get('id')} in the store is damaged.",
+            remedy="understudy explain ID --json shows what is left of it; all others are sound.",
+        )
+    return told
+
+
+def _explanation(record: Mapping[str, Any]) -> str:
     lines = [f"{record.get('id')}  {when(record.get('time'))}  conversation {record.get('session')}"]
     if error := record.get("error"):
         lines.append(f"failed: {error.get('type')}: {error.get('message')} {error.get('remedy', '')}".rstrip())

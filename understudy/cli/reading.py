@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import stat
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+from understudy.config.plain import TooLarge, read_plain
 from understudy.errors import UsageError
 from understudy.types import Attachment
 
 LARGEST = 4_000_000  # bytes of one text: a million tokens, the largest context there is
+PATIENCE = 5.0  # seconds for somebody to open a pipe for writing
 
 
 def read_task_text(words: Sequence[str]) -> str:
@@ -59,7 +63,10 @@ def read_schema(path: str) -> Mapping[str, Any]:
 
 
 def read_text_file(path: str) -> str:
-    """UTF-8 text of at most LARGEST bytes, from a file or a pipe. Raises UsageError."""
+    """UTF-8 text of at most LARGEST bytes, from a file or a pipe. Raises UsageError.
+
+    A pipe is waited for as long as somebody has it open for writing: in a thread, which a signal leaves behind.
+    """
     try:
         file = Path(path).expanduser()
         mode = file.stat().st_mode
@@ -67,16 +74,41 @@ def read_text_file(path: str) -> str:
             raise UsageError(f"{path} is a folder.", remedy="Name the files in it one by one.")
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise UsageError(f"{path} is no file.", remedy="Give a file or a pipe.")
-        with file.open("rb") as opened:  # a pipe is waited for: in a thread, which a signal leaves behind
-            data = opened.read(LARGEST + 1)
+        data = _piped(file) if stat.S_ISFIFO(mode) else read_plain(file, LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"There is no file {path}.", remedy="Check its name.") from None
     except PermissionError:
         raise UsageError(f"{path} may not be read.", remedy="Change its permissions, or give another.") from None
+    except TooLarge:
+        raise _too_large(path) from None
     except (OSError, ValueError, RuntimeError) as error:
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a path"
+        own = error.args[0] if isinstance(error, OSError) and error.args else "not a path"
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else own
         raise UsageError(f"{path[:200]!r} cannot be read ({why}).", remedy="Give another file.") from None
     return _decoded(data, path)
+
+
+def _piped(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0):
+        data, met = bytearray(), False  # met: somebody writes, or has written
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        latest = time.monotonic() + PATIENCE
+        while len(data) <= LARGEST:
+            ended = any(event & select.POLLHUP for _, event in waiting.poll(200))
+            try:
+                piece = os.read(descriptor, 65_536)
+            except BlockingIOError:
+                met = True
+                continue
+            data += piece
+            met = met or bool(piece)
+            if not piece and (met or ended):
+                break
+            if not piece and time.monotonic() > latest:
+                raise OSError(f"it is a pipe that nobody has written into for {PATIENCE:g} s")
+        return bytes(data)
 
 
 def _read_stdin() -> str:
@@ -104,9 +136,13 @@ def _drained(descriptor: int) -> bytes:
     return bytes(data)
 
 
+def _too_large(name: str) -> UsageError:
+    return UsageError(f"{name} is larger than {LARGEST // 1_000_000} MB.", remedy="Give a part of it.")
+
+
 def _decoded(data: bytes, name: str) -> str:
     if len(data) > LARGEST:
-        raise UsageError(f"{name} is larger than {LARGEST // 1_000_000} MB.", remedy="Give a part of it.")
+        raise _too_large(name)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise UsageError(f"{name} is UTF-16 text.", remedy="Save it as UTF-8.")
     if b"\x00" in data:

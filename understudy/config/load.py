@@ -16,7 +16,8 @@ from pydantic_settings import SettingsError
 
 from understudy.config import quota
 from understudy.config import settings as shape
-from understudy.config.places import config_path, shown
+from understudy.config.pasted import shown
+from understudy.config.places import config_path
 from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
 
@@ -89,7 +90,7 @@ def _check_variables() -> None:
 
 
 def _explain(error: Any) -> str:
-    place = ".".join(str(p) for p in error["loc"]) or "the file"
+    place = ".".join(shown(p) for p in error["loc"]) or "the file"
     if error["type"] == "extra_forbidden":
         known = _known_keys(error["loc"][:-1])
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
@@ -117,5 +118,5 @@ def _known_keys(parents: tuple[Any, ...]) -> list[str]:
 
 
 def _masked(message: str) -> str:
-    """tomllib's messages carry positions only, but a future one might carry text: keep the first line."""
-    return message.splitlines()[0]
+    """tomllib's messages carry positions, and the names of keys that stand there twice: keep the first line."""
+    return shown(message.splitlines()[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from understudy.config.pasted import shown
 from understudy.errors import ConfigError
 
 
@@ -23,13 +24,8 @@ def config_path(chosen: str | Path | None = None) -> Path:
     return _expanded(named, "Name a TOML file.") if named else home() / "config.toml"
 
 
-def shown(path: Path) -> str:
-    """As it is told: a name may be far too long to repeat."""
-    return str(path)[:200]
-
-
 def _expanded(path: str | Path, remedy: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:  # ~name, and nobody is called so
-        raise ConfigError(f"Nobody's home is {shown(Path(path))}.", remedy=remedy) from None
+        raise ConfigError(f"Nobody's home is {shown(path)}.", remedy=remedy) from None

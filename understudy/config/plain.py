@@ -7,6 +7,10 @@ import stat
 from pathlib import Path
 
 
+class TooLarge(OSError):
+    pass
+
+
 def read_plain(path: Path, most: int) -> bytes:
     """The content, at most `most` bytes. Raises OSError: a pipe would be waited for, and a device has no end."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -17,5 +21,7 @@ def read_plain(path: Path, most: int) -> bytes:
         while piece := file.read(most + 1 - len(content)):
             content += piece
         if len(content) > most:
-            raise OSError(f"it is larger than {most:,} bytes")
+            raise TooLarge(f"it is larger than {most:,} bytes")
+        if piece is None and not content:
+            raise OSError("it has no end, and nothing to read now")  # files of the kernel's, such as its log
         return content

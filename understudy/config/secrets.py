@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from understudy.config.pasted import shown
 from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
 
@@ -16,12 +18,14 @@ FORMS = "env:NAME, keyring:NAME, file:PATH or vault:PATH#FIELD"
 class Secret:
     """A key that does not print. since: when it was written, where the source tells, in seconds since the epoch."""
 
-    __slots__ = ("_value", "since", "source")
+    __slots__ = ("_value", "exposed", "since", "source")
 
-    def __init__(self, value: str, source: str, since: float | None = None) -> None:
+    def __init__(self, value: str, source: str, since: float | None = None, *, exposed: bool = False) -> None:
+        """exposed: other users of this machine may read the file it is in."""
         self._value = value
         self.source = source
         self.since = since
+        self.exposed = exposed
 
     def reveal(self) -> str:
         return self._value
@@ -40,6 +44,12 @@ def no_key(sources: Sequence[str], errors: Sequence[ConfigError]) -> ConfigError
     return ConfigError(f"There is no key at {', '.join(sources)}.", remedy=" Or: ".join(remedies))
 
 
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return os.strerror(error.errno).lower() if error.errno else str(error.args[0])
+    return type(error).__name__
+
+
 def check_key(source: str) -> None:
     """Whether there is a key, as far as it can be known without a network. Raises ConfigError as read_key does."""
     if source.startswith("vault:"):
@@ -56,18 +66,19 @@ def read_key(source: str) -> Secret:
     Raises ConfigError that names the source, never a value.
     """
     scheme, _, name = source.partition(":")
-    value, since = "", None
+    value, since, exposed = "", None, False
     if scheme == "env":
         value = os.environ.get(name, "")
         remedy = f"Set it: export {name}=..."
     elif scheme == "file":
-        remedy = f"Write the key into {name} and make it readable by you alone."
+        remedy = f"Write the key into {shown(name)} and make it readable by you alone."
         try:
             value = read_plain(Path(name).expanduser(), LARGEST).decode("utf-8").strip()
-            since = Path(name).expanduser().stat().st_mtime
+            found = Path(name).expanduser().stat()
+            since, exposed = found.st_mtime, bool(found.st_mode & (stat.S_IRGRP | stat.S_IROTH))
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~name, and nobody is called so
-            why = error.args[0] if isinstance(error, OSError) and error.errno is None else type(error).__name__
-            raise ConfigError(f"The key file {name} cannot be read ({why}).", remedy=remedy) from None
+            why = _why(error)
+            raise ConfigError(f"The key file {shown(name)} cannot be read ({why}).", remedy=remedy) from None
     elif scheme == "keyring":
         remedy = f"Store it: keyring set understudy {name}"
         try:
@@ -88,4 +99,4 @@ def read_key(source: str) -> Secret:
     value = value.strip()
     if not value.isascii() or not value.isprintable():
         raise ConfigError(f"The key at {source} holds characters no key has.", remedy="Copy it again.")
-    return Secret(value, source, since)
+    return Secret(value, source, since, exposed=exposed)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from understudy.config.pasted import looks_like_key, shown
 from understudy.config.quota import Described, QuotaTable
 from understudy.config.quota import Strict as _Strict
 from understudy.config.secrets import FORMS
@@ -25,8 +26,18 @@ def _key_source(value: str) -> str:
     if not value.startswith(KEY_SOURCES) or not value.partition(":")[2]:
         # The value itself is never repeated: it may be the key.
         raise ValueError(f"a literal key does not belong here; write {FORMS}")
+    name = value.partition(":")[2]
     if value.startswith("vault:"):
-        Place.parse(value.partition(":")[2])
+        Place.parse(name)
+    # A folder or file may be called by a hash; all that is no path must not look like what it leads to.
+    if ("/" not in name or not value.startswith("file:")) and looks_like_key(name):
+        raise ValueError(f"what stands behind the colon looks like a key itself; write {FORMS}")
+    return value
+
+
+def _name(value: str) -> str:
+    if looks_like_key(value):
+        raise ValueError("this name looks like a key, and names are shown and kept; give it another, the key a source")
     return value
 
 
@@ -54,9 +65,12 @@ def _address(value: str) -> str:
 def _book_url(value: str) -> str:
     if value and not re.match(r"(env:\w+|(rediss?|unix|postgres(ql)?)://.+)$", value, re.IGNORECASE):
         raise ValueError("write redis://..., rediss://..., postgresql://..., env:NAME, or nothing for the file")
+    if value.startswith("env:") and looks_like_key(value):
+        raise ValueError("what stands behind env: looks like a key; write the name of a variable")
     return value
 
 
+ProviderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$"), AfterValidator(_name)]
 KeySource = Annotated[str, AfterValidator(_key_source)]
 UserPath = Annotated[Path, AfterValidator(_user_path)]  # ~ is the user's home
 Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_address)]
@@ -67,7 +81,7 @@ MOST_USD = 1e9
 class Account(QuotaTable):
     """One account at a provider. All its keys share its limits; what it says of them goes before all else."""
 
-    name: str = Field(default="default", pattern=r"^[^/\s]+$")
+    name: Annotated[str, AfterValidator(_name)] = Field(default="default", pattern=r"^[^/\s]+$")
     keys: tuple[KeySource, ...] = ()
 
 
@@ -174,7 +188,9 @@ class Settings(BaseSettings):
     money: MoneySettings = MoneySettings()
     book: BookSettings = BookSettings()
     keys: KeySettings = KeySettings()
-    providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], Provider] = Field(default_factory=dict)
+    providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$"), AfterValidator(_name)], Provider] = Field(
+        default_factory=dict
+    )
     private_paths: tuple[str, ...] = ()  # globs; a task with such a file is private
     local_hosts: tuple[str, ...] = ()  # hosts or CIDR ranges that count as this machine
     deadline: float = Field(default=120.0, gt=0)  # seconds, one task
@@ -198,5 +214,5 @@ class Settings(BaseSettings):
 
         for name, provider in self.providers.items():
             if reason := explain_refusal(provider, self.local_hosts):
-                raise ValueError(f"providers.{name}: {reason}")
+                raise ValueError(f"providers.{shown(name)}: {reason}")
         return self

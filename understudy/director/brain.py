@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from understudy.director.acts import read_object
@@ -81,6 +82,10 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
         made = attempt(candidate, call, str(failure.failure), error, at=at, usage=failure.usage, directs=directs)
         trail.attempts.append(made)
         return None
+    except asyncio.CancelledError:
+        at, error = (now, parts.clock.now()), "cancelled: the task ended meanwhile"
+        trail.attempts.append(attempt(candidate, call, "cancelled", error, at=at, directs=directs))
+        raise
     at = (now, parts.clock.now())
     readable = bool(read_object(answer.text))  # every question asks for a JSON object
     outcome, error = ("ok", None) if readable else ("rejected", "format: there is no JSON object in the answer")

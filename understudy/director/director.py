@@ -163,9 +163,11 @@ class Director:
             async with asyncio.timeout(seconds + 5.0):  # the walk keeps the deadline; this catches what forgets it
                 reply = await go(parts, trail, task, session_private=private)
         except TimeoutError:
-            raise NoCandidate(
+            late = NoCandidate(
                 f"The task did not end within its deadline of {seconds:.0f} s.", remedy="Give it more time: --deadline."
-            ) from None
+            )
+            late.reply_id, late.attempts, late.skipped = trail.id, trail.all_attempts(), tuple(trail.skipped)
+            raise late from None
         if named:
             turn = Turn(task.text, reply.text)
             try:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import replace
 
+from understudy.director.budget import director_left
 from understudy.director.decided import Decided
 from understudy.director.outcome import build_reply
 from understudy.director.parts import Parts
 from understudy.director.plan import go_planned
-from understudy.director.provenance import failure_to_dict, record_of, reply_to_dict
+from understudy.director.provenance import balance_to_dict, broken_to_dict, failure_to_dict, record_of, reply_to_dict
 from understudy.director.trail import Trail
 from understudy.director.way import decide, work
 from understudy.errors import NoCandidate, StoreError, UnderstudyError
 from understudy.telemetry.log import log
 from understudy.types import Reply, Task
 
+KEEP_SECONDS = 5.0  # for the record of a task that was cancelled
 NOT_KEPT = "This reply is not in the store, and explain will not find it."
 
 
@@ -40,6 +43,32 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
             await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
         _log(trail, "failed", type(error).__name__)
         raise
+    except BaseException as error:
+        await _keep_broken(parts, trail, decided, error)
+        raise
+
+
+async def _keep_broken(parts: Parts, trail: Trail, decided: Decided | None, error: BaseException) -> None:
+    """The record of a task that was cancelled, ran out of time or met a bug. A call in flight was charged in full."""
+    kind, message, code = "Bug", f"This is a bug in understudy ({type(error).__name__}).", 1
+    if isinstance(error, asyncio.CancelledError) and parts.clock.now() >= trail.deadline:
+        kind, message, code = "NoCandidate", "The task did not end within its deadline.", NoCandidate.exit_code
+    elif isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        kind, message, code = "Interrupted", "The task was interrupted.", 130
+
+    async def save() -> None:
+        with contextlib.suppress(UnderstudyError):  # what ended the task is what to tell
+            told = broken_to_dict(trail, kind, message, code)
+            balance, _ = await director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
+            told["director"] = balance_to_dict(balance)
+            facts, decision = (decided.facts, decided.decision) if decided else (None, None)
+            await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
+
+    # A task of its own: who is cancelled twice does not wait for it any more, and it is done all the same.
+    saving = asyncio.ensure_future(save())
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.wait({saving}, timeout=KEEP_SECONDS)
+    _log(trail, "broken", kind)
 
 
 def _log(trail: Trail, outcome: str, detail: str) -> None:

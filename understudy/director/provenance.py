@@ -61,6 +61,17 @@ def failure_to_dict(error: UnderstudyError) -> dict[str, Any]:
     }
 
 
+def broken_to_dict(trail: Trail, kind: str, message: str, exit_code: int) -> dict[str, Any]:
+    """As failure_to_dict, of a task that nobody's typed error ended."""
+    return {
+        "id": trail.id,
+        "error": {"type": kind, "message": message, "remedy": "", "exit_code": exit_code},
+        "attempts": [attempt_to_dict(a) for a in trail.all_attempts()],
+        "skipped": [{"domain": domain, "why": why} for domain, why in trail.skipped],
+        "notes": list(trail.notes),
+    }
+
+
 def record_of(
     trail: Trail, facts: Facts | None, decision: Decision | None, told: Mapping[str, Any], fleet: str
 ) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from dataclasses import replace
 
@@ -18,13 +19,15 @@ from understudy.errors import UsageError
 from understudy.fleet.errand import Errand, Timing, Walk
 from understudy.policies import registry
 from understudy.tokens import estimate
-from understudy.types import Answer, Call, Candidate, Check, Facts, Priority, Quality, Role, Sensitivity, Task
+from understudy.types import Answer, Call, Candidate, Check, Facts, Priority, Quality, Role, Sensitivity, Task, Verdict
+
+LARGE = 20_000  # characters from which judging is worth a change of threads
 
 
 async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: bool) -> Decided:
     """Gate first: no byte of a task leaves the machine before its sensitivity is known."""
     trail.stage("gate")
-    verdict = parts.gate.judge(task, session_private)
+    verdict = await _judged(parts, task, session_private)
     trail.stage("classify")
     prompt = render(task)
     tokens = estimate(prompt) + sum(estimate(t.user + t.assistant) for t in task.history)
@@ -113,6 +116,14 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     if walk.answer is None:
         raise explain_failure(walk, decided, parts.clock.now())
     return walk
+
+
+async def _judged(parts: Parts, task: Task, session_private: bool) -> Verdict:
+    """The gate's verdict. A large text takes it up to seconds, in which other tasks of this process go on."""
+    size = len(task.text) + sum(len(f.text) for f in task.files) + sum(len(t.user + t.assistant) for t in task.history)
+    if size < LARGE:
+        return parts.gate.judge(task, session_private)
+    return await asyncio.to_thread(parts.gate.judge, task, session_private)
 
 
 def render(task: Task) -> str:

@@ -236,7 +236,12 @@ class Dispatcher:
     ) -> Check | None:
         """What is wrong with an answer, if anything is. A right one ends the walk."""
         _report(errand, Stage("validate", candidate.name))
-        checks = await errand.accept(answer, candidate)
+        try:
+            checks = await errand.accept(answer, candidate)
+        except asyncio.CancelledError:
+            error = "cancelled: the task ended before its answer was judged"
+            _record(errand, walk, attempt(candidate, call, "cancelled", error, at=at, answer=answer))
+            raise
         if walk.answer is not None:  # another's was accepted meanwhile
             return None
         walk.checks = checks

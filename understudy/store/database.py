@@ -23,6 +23,8 @@ from understudy.errors import StoreError
 from understudy.store import faults
 from understudy.store.inline import BUSY, Inline
 from understudy.store.migrations import STEPS, migrate
+from understudy.store.rows import as_text
+from understudy.store.soundness import damaged_rows
 from understudy.store.writer import CHECKPOINT, Operation, Writer
 
 T = TypeVar("T")
@@ -113,7 +115,7 @@ class Database:
         """
         writer = self._start()
         if self._inline is None and writer.ready.done() and writer.ready.exception() is None:
-            self._inline = Inline(self.path, self._connect)
+            self._inline = Inline(self.path, self._connect, writer.files)
         inline = self._inline
         if inline is not None and inline.thread == threading.get_ident():
             result = inline.run(work)
@@ -156,6 +158,8 @@ class Database:
         found = await self.read(lambda db: str(db.execute("PRAGMA quick_check(1)").fetchone()[0]))
         if found != "ok":
             raise faults.broken(self.path, "is damaged")
+        if rows := await self.read(damaged_rows):
+            raise faults.damaged_tables(self.path, rows)
         return f"{self.path}: sound, {self.path.stat().st_size / 1e6:.1f} MB"
 
     async def close(self) -> None:
@@ -199,6 +203,7 @@ class Database:
             os.chmod(self.path, 0o600)  # its mode neither: the name may be a link to somebody else's file
             if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                 raise faults.unwritable(self.path, "its file system allows no write-ahead log")
+            db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # the log is there from the first look on
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, outside the turnstile
             db.execute("PRAGMA secure_delete = ON")  # a deleted conversation is overwritten, not just unlinked
@@ -209,6 +214,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=self.patience, isolation_level=None, cached_statements=256)
+        db.text_factory = as_text
         self._connections.append(db)
         return db
 

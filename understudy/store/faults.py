@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 from understudy.errors import StoreError
+from understudy.store.rows import Damaged
 
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_CANTOPEN}
+
+
+_MISSING = re.compile(r"no such (?:table|column): \w+|table \w+ has no column named \w+")
+_ANY_ROW = "Restore the store from a backup, or do without it."
+# What to do about a damaged row, by its table.
+_ROWS = {
+    "scopes": "Nothing can be spent in this budget. Restore the store from a backup, or wait for the next day's.",
+    "holds": "What it reserved stays reserved. Restore the store from a backup, or wait for the next day's budget.",
+    "sessions": "Begin another conversation.",
+    "turns": "Begin another conversation.",
+    "replies": "Do without this reply's record.",
+    "fleets": "Do without deciding its replies again.",
+    "salts": "Restore the store from a backup, or give it another salt, which forgets the age of keys: "
+    "sqlite3 FILE 'DELETE FROM salts; INSERT INTO salts VALUES (randomblob(32))'",
+}
 
 
 def aside(path: Path) -> str:
@@ -53,8 +71,36 @@ def forked(path: Path) -> StoreError:
     )
 
 
+def damaged(path: Path, table: str, row: str) -> StoreError:
+    """One row, beside which all others are sound."""
+    which = f" ({row})" if row else ""
+    return StoreError(
+        f"A row of the table {table}{which} in the store {path} is damaged; nothing else is affected.",
+        remedy=_ROWS.get(table, _ANY_ROW),
+    )
+
+
+def damaged_tables(path: Path, rows: Mapping[str, int]) -> StoreError:
+    told = ", ".join(f"{count:,} in {table}" for table, count in rows.items())
+    return StoreError(
+        f"The store {path} holds damaged rows ({told}); all others are sound.",
+        remedy=" ".join(dict.fromkeys(_ROWS.get(table, _ANY_ROW) for table in rows)),
+    )
+
+
+def moved(path: Path, what: str) -> StoreError:
+    return StoreError(
+        f"{what} of the store {path} was removed or replaced while this process had it open: this was not saved.",
+        remedy="End this process and start it again. Move the folder of a store only when nobody uses it.",
+    )
+
+
 def explain(error: sqlite3.Error, path: Path) -> StoreError:
     """The typed error for what SQLite raised. Values bound to a statement are in neither."""
+    if isinstance(error, Damaged):
+        return damaged(path, error.table, error.row)
+    if missing := _MISSING.match(str(error)):
+        return broken(path, f"lacks what this version keeps there ({missing.group()})")
     code: int | None = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None
     if primary in _BROKEN:

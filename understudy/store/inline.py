@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from understudy.store import faults
+from understudy.store.files import Files
 from understudy.store.turnstile import Turnstile
 
 BUSY = object()  # somebody else is writing: take the writer's way
@@ -17,10 +18,10 @@ BUSY = object()  # somebody else is writing: take the writer's way
 class Inline:
     """For one thread; made on first use, when the writer has the database ready."""
 
-    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection], files: Files) -> None:
         self.thread = threading.get_ident()
         self.turns = 0
-        self._path = path
+        self._path, self._files = path, files
         self._turnstile = Turnstile(path)
         try:
             self._db = connect()
@@ -37,6 +38,7 @@ class Inline:
             return BUSY
         db = self._db
         try:
+            self._files.check()
             db.execute("BEGIN IMMEDIATE")
             try:
                 result = work(db)

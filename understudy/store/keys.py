@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from understudy.store.database import Database
+from understudy.store.rows import Damaged, is_number
 
 FORGOTTEN = 180 * 24 * 3600.0  # seconds after which a key that nobody used is no longer known
 DAY = 24 * 3600.0
@@ -23,6 +24,13 @@ Refusals = Mapping[tuple[str, str], tuple[float, float]]  # (fingerprint, model)
 def fingerprint(salt: bytes, place: str, value: str) -> str:
     """Of a key at a place: the same key at another server is another key."""
     return hashlib.blake2b(f"{place}\0{value}".encode(), key=salt, digest_size=8).hexdigest()
+
+
+def _salt(db: sqlite3.Connection) -> bytes:
+    row = db.execute("SELECT salt FROM salts").fetchone()
+    if row is None or not isinstance(row[0], bytes) or not 0 < len(row[0]) <= hashlib.blake2b.MAX_KEY_SIZE:
+        raise Damaged("salts")
+    return row[0]
 
 
 class Keys:
@@ -38,12 +46,12 @@ class Keys:
 
     async def open(self) -> None:
         """Learn the store's salt."""
-        self._salt = await self._database.read(lambda db: bytes(db.execute("SELECT salt FROM salts").fetchone()[0]))
+        self._salt = await self._database.read(_salt)
 
     async def meet(self, fingerprints: Collection[str], now: float) -> None:
         """These keys are in use. The first time is kept; the last one to the day, which spares most of the writing."""
         known = self._rows("SELECT fingerprint, last FROM keys WHERE fingerprint IN", fingerprints)
-        fresh = {name for name, last in known if 0 <= now - last < DAY}
+        fresh = {name for name, last in known if is_number(last) and 0 <= now - last < DAY}
         late = [name for name in dict.fromkeys(fingerprints) if name not in fresh]
         if not late:
             return
@@ -61,7 +69,8 @@ class Keys:
 
     def met(self, fingerprints: Collection[str]) -> dict[str, float]:
         """When each was seen first."""
-        return dict(self._rows("SELECT fingerprint, first FROM keys WHERE fingerprint IN", fingerprints))
+        rows = self._rows("SELECT fingerprint, first FROM keys WHERE fingerprint IN", fingerprints)
+        return {name: first for name, first in rows if is_number(first)}
 
     async def refuse(self, name: str, model: str, *, since: float, until: float) -> None:
         """Set the key aside for this model, or for ANY_MODEL, until the later of the old and the new time."""
@@ -83,7 +92,11 @@ class Keys:
     def refused(self, fingerprints: Collection[str], now: float) -> Refusals:
         """Which of these are set aside."""
         rows = self._rows("SELECT fingerprint, model, since, until FROM refusals WHERE fingerprint IN", fingerprints)
-        return {(name, model): (since, until) for name, model, since, until in rows if until > now}
+        return {
+            (name, model): (since, until)
+            for name, model, since, until in rows
+            if is_number(since) and is_number(until) and until > now
+        }
 
     def _rows(self, select: str, names: Collection[str]) -> list[Any]:
         marks = ", ".join("?" * len(names))

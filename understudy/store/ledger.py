@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+from collections.abc import Sequence
+from typing import cast
 
 from understudy.store import ledger_rules as rules
 from understudy.store.database import Database
 from understudy.store.ledger_rules import Change, HoldState
+from understudy.store.rows import Damaged, Row, is_number, sound
 from understudy.types import Amount, Balance, Clock, Hold
 
 CLOSED_KEPT = 86_400.0  # seconds a closed hold is remembered, so that closing it again is known to be the second time
@@ -16,6 +19,11 @@ PURGED = 500  # rows forgotten at a time, every so many reservations: no one tur
 PURGE_EVERY = 250
 EXPIRED_KEPT = 30 * 86_400.0  # seconds an expired one may still be corrected: a laptop may sleep for weeks
 _COLUMNS = "scope, limit_tokens, limit_micro_usd, spent_tokens, spent_micro_usd, reserved_tokens, reserved_micro_usd"
+# A count that is no number would be added to as if it were 0: it stays damaged, and its scope refuses.
+_COUNTS = " AND ".join(
+    f"typeof({column}) = 'integer'"
+    for column in ("spent_tokens", "spent_micro_usd", "reserved_tokens", "reserved_micro_usd")
+)
 
 
 class SqliteLedger:
@@ -58,7 +66,7 @@ class SqliteLedger:
             if self._reservations % PURGE_EVERY == 0:
                 _purge(db, now)
             balances, first_end = _look_up(db, hold.scopes)
-            if first_end is not None and first_end <= now:
+            if is_number(first_end) and cast("float", first_end) <= now:
                 _expire(db, now)
                 balances, _ = _look_up(db, hold.scopes)
             for scope in hold.scopes:
@@ -135,9 +143,15 @@ class SqliteLedger:
         return tuple(changed.values())
 
 
-def _balance(row: tuple[str, int | None, int | None, int, int, int, int]) -> Balance:
-    scope, tokens, micro_usd, *counts = row
-    return Balance(scope, tokens, micro_usd, Amount(*counts[:2]), Amount(*counts[2:]))
+def _balance(row: Sequence[object]) -> Balance:
+    values = Row("scopes", row[0], row)
+    return Balance(
+        values.text(),
+        values.whole_or_none(),
+        values.whole_or_none(),
+        Amount(values.whole(), values.whole()),
+        Amount(values.whole(), values.whole()),
+    )
 
 
 def _look_up(db: sqlite3.Connection, scopes: tuple[str, ...]) -> tuple[dict[str, Balance], float | None]:
@@ -162,7 +176,13 @@ def _ended(db: sqlite3.Connection, now: float) -> list[tuple[str, Amount, tuple[
     rows = db.execute(
         "SELECT id, tokens, micro_usd, scopes FROM holds WHERE state = ? AND expires <= ?", (HoldState.OPEN, now)
     ).fetchall()
-    return [(name, Amount(tokens, micro_usd), tuple(json.loads(scopes))) for name, tokens, micro_usd, scopes in rows]
+    # Of a damaged one nobody knows what to charge: it stays reserved, which is never too little.
+    return sound(rows, _held)
+
+
+def _held(row: Sequence[object]) -> tuple[str, Amount, tuple[str, ...]]:
+    values = Row("holds", row[0], row)
+    return values.text(), Amount(values.whole(), values.whole()), values.texts()
 
 
 def _expire(db: sqlite3.Connection, now: float) -> int:
@@ -182,15 +202,17 @@ def _purge(db: sqlite3.Connection, now: float) -> None:
 
 
 def _close(db: sqlite3.Connection, name: str, actual: Amount, now: float) -> None:
-    row = db.execute("SELECT tokens, micro_usd, scopes, state FROM holds WHERE id = ?", (name,)).fetchone()
+    row = db.execute("SELECT id, tokens, micro_usd, scopes, state FROM holds WHERE id = ?", (name,)).fetchone()
     if row is None:
         raise rules.unknown_hold()
-    tokens, micro_usd, scopes, state = row
-    change = rules.closing(HoldState(state), Amount(tokens, micro_usd), actual)
+    _, held, scopes = _held(row[:4])
+    if row[4] not in set(HoldState):
+        raise Damaged("holds", name)
+    change = rules.closing(HoldState(row[4]), held, actual)
     if change is None:
         return
     # The scopes are those of the reservation as it was made, not as the caller remembers it.
-    _apply(db, tuple(json.loads(scopes)), change)
+    _apply(db, scopes, change)
     # From now on the time says how long it is remembered.
     db.execute("UPDATE holds SET state = ?, expires = ? WHERE id = ?", (HoldState.CLOSED, now, name))
 
@@ -200,6 +222,6 @@ def _apply(db: sqlite3.Connection, scopes: tuple[str, ...], change: Change) -> N
     db.execute(
         "UPDATE scopes SET spent_tokens = spent_tokens + ?, spent_micro_usd = spent_micro_usd + ?,"  # noqa: S608 - marks
         " reserved_tokens = reserved_tokens + ?, reserved_micro_usd = reserved_micro_usd + ?"
-        f" WHERE scope IN ({_marks(scopes)})",
+        f" WHERE scope IN ({_marks(scopes)}) AND {_COUNTS}",
         (spent.tokens, spent.micro_usd, reserved.tokens, reserved.micro_usd, *scopes),
     )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from understudy.store.database import Database
+from understudy.telemetry.log import log
 from understudy.types import Clock
 
 P = TypeVar("P")
@@ -140,4 +141,9 @@ class SqlitePages(Generic[P]):
         if known is not None and known[0] == row[0] and not fresh:
             return known
         (body,) = db.execute("SELECT body FROM pages WHERE key = ?", (key,)).fetchone()
-        return row[0], self._form.unpack(body)
+        version = row[0] if isinstance(row[0], int) else 0
+        if not isinstance(body, bytes):
+            # As for a body of another form: what it had learned is lost, and headers teach it again.
+            log().warning("page_damaged", key=key)
+            return version, self._form.blank()
+        return version, self._form.unpack(body)

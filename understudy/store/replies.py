@@ -12,6 +12,7 @@ from typing import Any, cast
 from understudy.errors import UsageError
 from understudy.store.database import Database
 from understudy.store.ids import check_id
+from understudy.store.rows import Row, is_number, sound
 
 KEPT = 100_000  # replies, some 200 MB; older ones go, and their tokens with them
 TEXTS = frozenset(
@@ -19,6 +20,11 @@ TEXTS = frozenset(
 )
 
 _LEAVES = frozenset({str, int, float, bool, type(None)})  # nearly all there is; asking whether it is a Mapping is dear
+# A damaged attempt is left out of the sums: SQLite would count a text as 0 and a NULL as nothing.
+_COUNTABLE = " ".join(
+    f"AND typeof({column}) IN ('integer', 'real')"
+    for column in ("input_tokens", "output_tokens", "cost_usd", "list_usd", "free")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +95,23 @@ class Replies:
 
     async def fleet(self, hash: str) -> list[dict[str, Any]]:  # noqa: A002
         """The candidates kept under this hash. UsageError when there are none."""
-        row = await self._database.read(
-            lambda db: db.execute("SELECT record FROM fleets WHERE hash = ?", (hash,)).fetchone()
-        )
-        if row is None:
-            raise UsageError(f"The fleet {hash} was not kept.", remedy="Its replies cannot be decided again.")
-        return cast(list[dict[str, Any]], json.loads(row[0]))
+
+        def look(db: sqlite3.Connection) -> list[dict[str, Any]]:
+            row = db.execute("SELECT record FROM fleets WHERE hash = ?", (hash,)).fetchone()
+            if row is None:
+                raise UsageError(f"The fleet {hash} was not kept.", remedy="Its replies cannot be decided again.")
+            return Row("fleets", hash, row).tables()
+
+        return await self._database.read(look)
 
     async def get(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - the field's word
         """By id, or by its beginning if only one has it. UsageError when several do."""
         check_id(id, "reply")
 
         def look(db: sqlite3.Connection) -> dict[str, Any] | None:
-            exact = db.execute("SELECT record FROM replies WHERE id = ?", (id,)).fetchone()
+            exact = db.execute("SELECT id, record FROM replies WHERE id = ?", (id,)).fetchone()
             if exact:
-                return json.loads(exact[0])
+                return _record(exact)
             # "~" sorts after every character of an id.
             rows = db.execute(
                 "SELECT id, record FROM replies WHERE id > ? AND id < ? LIMIT 4", (id, id + "~")
@@ -114,19 +122,19 @@ class Replies:
                     f"{' and more' if len(rows) > 3 else ''}.",
                     remedy="Give more of the id.",
                 )
-            return json.loads(rows[0][1]) if rows else None
+            return _record(rows[0]) if rows else None
 
         return await self._database.read(look)
 
     async def recent(self, n: int, session: str | None = None) -> tuple[dict[str, Any], ...]:
-        """The last n, the latest first."""
+        """The last n, the latest first. A damaged one is left out."""
         if isinstance(n, bool) or n < 1:
             raise UsageError("A list has at least one entry.", remedy="Give a number of 1 or more.")
         where, values = ("WHERE session = ?", (check_id(session, "conversation"),)) if session is not None else ("", ())
 
         def look(db: sqlite3.Connection) -> tuple[dict[str, Any], ...]:
-            query = f"SELECT record FROM replies {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - two constants
-            return tuple(json.loads(record) for (record,) in db.execute(query, (*values, min(n, 2**31))))
+            query = f"SELECT id, record FROM replies {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - two constants
+            return tuple(sound(db.execute(query, (*values, min(n, 2**31))), _record))
 
         return await self._database.read(look)
 
@@ -141,15 +149,26 @@ class Replies:
             def lines(key: str) -> dict[str, Line]:
                 rows = db.execute(
                     f"SELECT {key}, count(*), sum(input_tokens), sum(output_tokens), sum(cost_usd), sum(list_usd),"  # noqa: S608 - constants
-                    f" sum(free * (input_tokens + output_tokens)) FROM attempts {where} GROUP BY 1 ORDER BY 1",
+                    f" sum(free * (input_tokens + output_tokens)) FROM attempts {where} {_COUNTABLE}"
+                    " GROUP BY 1 ORDER BY 1",
                     values,
                 )
-                return {row[0]: Line(*row[1:]) for row in rows}
+                return {str(row[0]): Line(*row[1:]) for row in rows}
 
             count = db.execute(f"SELECT count(*) FROM replies {where}", values).fetchone()[0]  # noqa: S608 - constants
             return Economics(count, lines("'all'").get("all", Line()), lines("role"), lines("candidate"))
 
         return await self._database.read(look)
+
+
+def _record(row: Sequence[object]) -> dict[str, Any]:
+    values = Row("replies", row[0], row)
+    name, record = values.text(), values.table()
+    attempts = record.get("attempts", [])
+    listed = isinstance(attempts, list) and all(isinstance(a, dict) for a in cast("list[object]", attempts))
+    if record.get("id") != name or not is_number(record.get("time")) or not listed:
+        raise values.damaged()
+    return record
 
 
 def _forget(db: sqlite3.Connection, relation: str, seq: int) -> None:

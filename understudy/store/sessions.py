@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from understudy.errors import UsageError
 from understudy.store.database import Database
 from understudy.store.ids import check_id
+from understudy.store.rows import Row, sound
 from understudy.types import Clock, Turn
 
 TITLE = 60  # characters
@@ -51,7 +53,8 @@ class Sessions:
             if row is None:
                 return None
             turns = db.execute("SELECT user, assistant FROM turns WHERE session = ? ORDER BY n", (id,))
-            return Session(id, row[0], row[1], bool(row[2]), tuple(Turn(*turn) for turn in turns))
+            head = Row("sessions", id, row)
+            return Session(id, head.number(), head.text(), head.flag(), tuple(_turn(id, turn) for turn in turns))
 
         return await self._database.read(look)
 
@@ -77,7 +80,7 @@ class Sessions:
         await self._database.write(add)
 
     async def list(self, limit: int = 20) -> tuple[Heading, ...]:
-        """The latest first."""
+        """The latest first. A damaged one is left out."""
         if isinstance(limit, bool) or limit < 1:
             raise UsageError("A list has at least one entry.", remedy="Give a limit of 1 or more.")
 
@@ -88,10 +91,7 @@ class Sessions:
                 " ORDER BY updated DESC, id LIMIT ?",
                 (min(limit, 2**31),),
             )
-            return tuple(
-                Heading(name, created, updated, title, bool(private), turns)
-                for name, created, updated, title, private, turns in rows
-            )
+            return tuple(sound(rows, _heading))
 
         return await self._database.read(look)
 
@@ -104,6 +104,16 @@ class Sessions:
             return db.execute("DELETE FROM sessions WHERE id = ?", (id,)).rowcount > 0
 
         return await self._database.write(forget)
+
+
+def _turn(session: str, row: Sequence[object]) -> Turn:
+    values = Row("turns", session, row)
+    return Turn(values.text(), values.text())
+
+
+def _heading(row: Sequence[object]) -> Heading:
+    values = Row("sessions", row[0], row)
+    return Heading(values.text(), values.number(), values.number(), values.text(), values.flag(), turns=values.whole())
 
 
 def _storable(text: str) -> str:

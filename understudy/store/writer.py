@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import queue
 import sqlite3
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 
 from understudy.errors import StoreError
 from understudy.store import faults
+from understudy.store.files import Files
 from understudy.store.turnstile import Turnstile
 
 TURN = 0.004  # seconds one process works before it lets the next in; what is left over waits for its next turn
@@ -79,6 +81,7 @@ class Writer:
         self.ended: Future[None] = Future()
         self.longest_wait = 0.0  # seconds for the lock, since the start
         self.turns = 0
+        self.files = Files(path, None, None)
         self.long_log = False  # others of this process have written: fold the log at the next occasion
         self._connect = connect
         self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
@@ -113,6 +116,7 @@ class Writer:
             self._turnstile = Turnstile(self.path)
             with self._turnstile:
                 db = self._connect()
+                self.files = Files.at(self.path)
         except Exception as error:  # noqa: BLE001 - it is handed to whoever opened or waits
             self._refuse_all(self._named(error))
             return
@@ -123,7 +127,7 @@ class Writer:
                 self.long_log = False
                 self._checkpoint(db)
         with self._turnstile:  # the last one out folds the log into the file
-            db.close()
+            self._leave(db)
         self._turnstile.close()
         self._turnstile = None
         self.ended.set_result(None)
@@ -146,6 +150,7 @@ class Writer:
         asked = time.perf_counter()
         try:
             with turnstile:
+                self._check_files(db)
                 db.execute("BEGIN IMMEDIATE")
                 begun = time.perf_counter()
                 self.longest_wait = max(self.longest_wait, begun - asked)
@@ -166,6 +171,23 @@ class Writer:
                 operation.error = self._named(error)
         self.turns += 1
         return group
+
+    def _check_files(self, db: sqlite3.Connection) -> None:
+        try:
+            self.files.check()
+        except StoreError:
+            if self.files.log_is_gone:  # this connection still has it: what was confirmed is folded into the file
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            raise
+
+    def _leave(self, db: sqlite3.Connection) -> None:
+        """Close, unless the names mean other files by now: SQLite would remove the log by its name, another's log."""
+        try:
+            self._check_files(db)
+        except (StoreError, sqlite3.Error):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(db))
+        else:
+            db.close()
 
     def _roll_back(self, db: sqlite3.Connection) -> None:
         with contextlib.suppress(sqlite3.Error):  # gone either way; the first error is the one to tell

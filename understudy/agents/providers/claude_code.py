@@ -9,12 +9,14 @@ from dataclasses import replace
 
 from understudy.agents.candidates import check_keys, layers
 from understudy.agents.catalogue import Entry, entries, entry
+from understudy.agents.failures import too_long
 from understudy.agents.keyed import KeyedWorker
 from understudy.agents.keys import Rings
 from understudy.agents.limits import stated, tokens_per_minute
 from understudy.config.secrets import Secret
 from understudy.config.settings import Account, Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError, PrivacyRefused
+from understudy.tokens import lower_bound
 from understudy.tools.claude_cli import MEASURED_VERSION, ClaudeCLI, ClaudeRequest
 from understudy.types import Answer, Call, Candidate, Failure, Guard, Role, Sensitivity, Turn, Worker
 
@@ -101,7 +103,13 @@ class ClaudeWorker:
         if request.one_call and result.usage.measured:
             # A CLI that adds more than the measured one is reserved for from its second call on.
             self._unforeseen += max(0, result.usage.input_tokens - bound)
-        await guard.after(hold, result.usage if result.usage.measured else None)
+        most = self._cli.output_bound(request)
+        if lower_bound(len(result.text)) > most:
+            failure = too_long(self.candidate, len(result.text), most, max(bound, result.usage.input_tokens))
+            await guard.after(hold, failure.usage)
+            raise failure
+        believed = result.usage.measured and lower_bound(len(result.text)) <= result.usage.output_tokens
+        await guard.after(hold, result.usage if believed else None)
         return Answer(
             text=result.text,
             usage=result.usage,

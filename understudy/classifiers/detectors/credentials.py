@@ -56,8 +56,8 @@ _SQL = re.compile(
 )
 _URL = re.compile(r"(?P<user>[^\s:/@\"'<>]{0,64}):(?P<value>[^\s@/\"'<>]{3,128})@[\w.\-\[]")
 _HEADER = re.compile(r"\s{1,3}(?P<value>[A-Za-z0-9+/=_\-.~]{8,2000})")
-_PLACEHOLDER = re.compile(
-    r"\*{4}|^(?:x{3,}|\*{2,}|\.{2,}|-{2,}|_{2,}|#{2,}|\$[\w({]|%[\w(]+%?$|\{\{?|<|\[|\(|@\w+@|"
+_PLACEHOLDER = re.compile(  # at the beginning of a value
+    r"(?:x{3,}|\*{2,}|\.{2,}|-{2,}|_{2,}|#{2,}|\$[\w({]|%[\w(]+%?$|\{\{?|<|\[|\(|@\w+@|"
     r"process\.env|os\.|env[.:\[(]|getenv|config\b"
     r"|none|null|nil|true|false|undefined|empty|string|str\b|text|varchar|char|int\b|bool|"
     r"optional|any\b|bytes|object|self\.|this\."
@@ -69,21 +69,44 @@ _PLACEHOLDER = re.compile(
     r"too$|must$|should$|protected|encrypted|stored|hashed)",
     re.IGNORECASE,
 )
-_CODE = re.compile(r"\w\(|\)\s*$|\]\.|^\w+\[|^[a-z_]\w*\.[a-z_]\w*(?:\.|\(|$)|=>|==|\+\+|::")
+_CODE_BEGINS = re.compile(r"\w++\[|[a-z_]\w*+\.[a-z_]\w*+(?:[.(]|$)")
+_CALL = re.compile(r"\w\(")
+_CODE_SIGNS = ("].", "=>", "==", "++", "::")
+_DIGITS = b"0123456789"
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def _is_placeholder(value: str) -> bool:
+    return "****" in value or _PLACEHOLDER.match(value) is not None
+
+
+def _is_code(value: str) -> bool:
+    return (
+        value.endswith(")")
+        or any(sign in value for sign in _CODE_SIGNS)
+        or ("(" in value and _CALL.search(value) is not None)
+        or _CODE_BEGINS.match(value) is not None
+    )
+
+
+def _count(value: str) -> tuple[int, int]:
+    """Digits and letters."""
+    if not value.isascii():
+        return sum(map(str.isdigit, value)), sum(map(str.isalpha, value))
+    bare = value.encode()
+    return len(bare) - len(bare.translate(None, _DIGITS)), len(bare) - len(bare.translate(None, _LETTERS))
 
 
 def secretive(value: str, *, strong: bool, quoted: bool) -> bool:
     """Whether a value behind such a word is a secret and not code, a type, a placeholder or a word of prose."""
     value = value.rstrip(").]}:!?\\") if not quoted else value
-    if len(value) < 5 or _PLACEHOLDER.search(value) or "example" in value.lower() or len(set(value)) < 4:
+    if len(value) < 5 or _is_placeholder(value) or "example" in value.lower() or len(set(value)) < 4:
         return False
-    if not quoted and _CODE.search(value):
+    if not quoted and _is_code(value):
         return False
-    digits = sum(c.isdigit() for c in value)
-    letters = sum(c.isalpha() for c in value)
+    digits, letters = _count(value)
     others = len(value) - digits - letters
-    mixed = any(c.islower() for c in value) and any(c.isupper() for c in value[1:])
     if value.startswith(("http://", "https://", "/", "./", "0x")) or (digits == len(value) and not strong):
         return False
     if _UUID.fullmatch(value):
@@ -93,8 +116,9 @@ def secretive(value: str, *, strong: bool, quoted: bool) -> bool:
     if digits == len(value):
         return 5 <= len(value) <= 12 and len(set(value)) > 3
     if others and letters:
-        marks = {c for c in value if not c.isalnum()} - set("_-.:/()[]")
+        marks = {c for c in set(value) if not c.isalnum()} - set("_-.:/()[]")
         return bool(marks) and len(value) >= 6
+    mixed = any(c.islower() for c in value) and any(c.isupper() for c in value[1:])
     # letters only: random-looking, or in quotes right behind a strong word
     return (mixed and len(value) >= 8 and _jumbled(value)) or (
         strong and quoted and len(value) >= 8 and _jumbled(value)
@@ -109,27 +133,35 @@ def _jumbled(value: str) -> bool:
 
 
 def find_assignments(scan: Scan) -> Iterator[Span]:
-    text = scan.text
-    for begin, behind in scan.anywhere(*_WORDS):
-        place = behind
-        word = scan.low[begin:place]
-        rest = _REST.get(word)
-        if rest is not None:
-            ending = rest.match(scan.low, place)
-            if ending is None or not _begins(scan, begin, word):
-                continue
-            place = ending.end()
-        match = _TAIL.match(text, place)
-        if match is None:
-            if (bare := _BARE.match(text, place)) and entropy(bare["value"]) >= 3.0 and not _CODE.search(bare["value"]):
-                yield Span(*bare.span("value"), "token")
-            continue
-        value, quoted = match["value"], match["open"] != ""
-        strong = word in ("pass", "pwd", "pw", "secret", "key") or word in _FOREIGN
-        if word in _WEAK and not quoted and len(value) < 12:
-            continue
-        if secretive(_unescape(value), strong=strong, quoted=quoted):
-            yield Span(match.start("value"), match.end("value"), "password" if strong else "token")
+    for word in _WORDS:
+        done = 0  # a value may hold the word again, and that one's value too: what was found is not judged once more
+        for begin, behind in scan.anywhere(word):
+            if begin >= done and (span := _assigned(scan, word, begin, behind)):
+                done = span.end
+                yield span
+
+
+def _assigned(scan: Scan, word: str, begin: int, behind: int) -> Span | None:
+    """The secret behind a word that stands at begin."""
+    place = behind
+    if (rest := _REST.get(word)) is not None:
+        ending = rest.match(scan.low, place)
+        if ending is None or not _begins(scan, begin, word):
+            return None
+        place = ending.end()
+    match = _TAIL.match(scan.text, place)
+    if match is None:
+        bare = _BARE.match(scan.text, place)
+        if bare and entropy(bare["value"]) >= 3.0 and not _is_code(bare["value"]):
+            return Span(*bare.span("value"), "token")
+        return None
+    value, quoted = match["value"], match["open"] != ""
+    strong = word in ("pass", "pwd", "pw", "secret", "key") or word in _FOREIGN
+    if word in _WEAK and not quoted and len(value) < 12:
+        return None
+    if secretive(_unescape(value), strong=strong, quoted=quoted):
+        return Span(*match.span("value"), "password" if strong else "token")
+    return None
 
 
 def _begins(scan: Scan, begin: int, word: str) -> bool:
@@ -162,7 +194,7 @@ def find_spoken(scan: Scan) -> Iterator[Span]:
         ):
             continue
         match = _SAID.match(scan.text, place)
-        if match and not _PLACEHOLDER.search(match["value"]) and not _CODE.search(match["value"]):
+        if match and not _is_placeholder(match["value"]) and not _is_code(match["value"]):
             value = match["value"].rstrip(".!?)")
             said_of = value.lower() in _PROSE or (value.isalpha() and value.islower() and len(value) < 6)
             if len(value) >= 4 and not said_of and (value.isdigit() or "pin" not in scan.before(place, 3)):
@@ -235,7 +267,7 @@ def find_flags(scan: Scan) -> Iterator[Span]:
             yield Span(match.start("value"), match.end("value"), "password")
     for start, place in scan.at(_CLIENTS):
         match = _CLIENT.search(scan.text, start, place + 160)
-        if match and not _PLACEHOLDER.search(match["value"]):
+        if match and not _is_placeholder(match["value"]):
             yield Span(match.start("value"), match.end("value"), "password")
     for _, place in scan.at(_SECURE):
         for match in _SECURED.finditer(scan.text, place, place + 120):
@@ -248,7 +280,7 @@ def find_sql(scan: Scan) -> Iterator[Span]:
         return
     for _, place in scan.at(_IDENTIFIED):
         match = _SQL.match(scan.text, place)
-        if match and not _PLACEHOLDER.search(match["value"]):
+        if match and not _is_placeholder(match["value"]):
             yield Span(match.start("value"), match.end("value"), "password")
     for _, place in scan.at(_PASSWORD):
         match = _SQL.match(scan.text, place)
@@ -260,7 +292,7 @@ def find_urls(scan: Scan) -> Iterator[Span]:
     """A password in a connection string or a URL."""
     for _, place in scan.at(_SCHEMES):
         match = _URL.match(scan.text, place)
-        if match and not _PLACEHOLDER.search(match["value"]) and match["value"].lower() not in ("pass", "pw", "secret"):
+        if match and not _is_placeholder(match["value"]) and match["value"].lower() not in ("pass", "pw", "secret"):
             yield Span(match.start("value"), match.end("value"), "password")
 
 
@@ -268,7 +300,7 @@ def find_headers(scan: Scan) -> Iterator[Span]:
     """Bearer, basic and other authorization."""
     for _, place in scan.at(_HEADERS):
         match = _HEADER.match(scan.text, place)
-        if match and len(match["value"]) >= 12 and not _PLACEHOLDER.search(match["value"]):
+        if match and len(match["value"]) >= 12 and not _is_placeholder(match["value"]):
             value = match["value"]
             mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
             if (mixed or value.endswith("=")) and entropy(value) >= 3.0:

@@ -112,7 +112,7 @@ _FORMATS = (
     r"(?:y[0-3]_|t1\.|AQVN)[A-Za-z0-9_\-]{35,300}",  # Yandex
     r"TlRMTVNTUAAD[A-Za-z0-9+/=]{40,800}",  # NTLM
     r"eyJrIjoi[A-Za-z0-9+/=]{40,200}",
-    r"ey[JI][A-Za-z0-9_\-]{10,2000}\.ey[JI][A-Za-z0-9_\-]{8,4000}\.[A-Za-z0-9_\-]{0,1000}",  # JWT
+    r"ey[JI][A-Za-z0-9_\-]{10,2000}+\.ey[JI][A-Za-z0-9_\-]{8,4000}+\.[A-Za-z0-9_\-]{0,1000}",  # JWT
 )
 _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=&quot;))"
 _KEY = re.compile(_START + "(?:" + "|".join(f"(?:{f})" for f in _FORMATS) + ")")

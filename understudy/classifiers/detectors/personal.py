@@ -38,7 +38,8 @@ _FAMILY = re.compile(
     r"i take|i earn|i make|i get|(?:pays?|paid) me|ich|patient|employee)\b|[我私]"
 )
 _MONEY = re.compile(
-    r"[$€£¥₹]\s?\d|\d[\d,.]{2,}\s?(?:k\b|usd|eur|gbp|dollars|euros?|pounds|per (?:year|month|"
+    # From the beginning of a number on, and whole: a long one is not tried again from each of its digits.
+    r"[$€£¥₹]\s?\d|(?<![\d,.])[,.]*+\d[\d,.]{2,}+\s?(?:k\b|usd|eur|gbp|dollars|euros?|pounds|per (?:year|month|"
     r"annum)|a (?:year|month)|\$|€|£)|\d{4,}"
 )
 _ASKING = listed("what is|what are|define|explain|how does|how do you|write a function|write a program")

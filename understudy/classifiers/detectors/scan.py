@@ -24,6 +24,7 @@ _NUMBER = re.compile(r"\d+")
 # Written so that it begins with a letter and not with a repetition, which re would try at every byte.
 _ZEROS = re.compile(rb"00*")
 _LETTERS = re.compile(r"[a-z]+")
+_RUN = re.compile(r"\S+")
 # Every byte as a blank, but letters as themselves; every byte as a blank, but digits as 0.
 _ONLY_LETTERS = bytes(c if chr(c).isalpha() and chr(c).islower() else 32 for c in range(128)) + b" " * 128
 _ONLY_DIGITS = bytes(48 if chr(c).isdigit() else 32 for c in range(128)) + b" " * 128
@@ -157,14 +158,17 @@ class Scan:
         """Runs without white space of at least LONG characters that are no plain words, each once."""
         return tuple(sorted([w for w in self.unique if len(w) >= LONG and (len(w) >= 48 or not w.isalpha())]))
 
-    def places(self, token: str) -> Iterator[int]:
+    def places(self, token: str) -> tuple[int, ...]:
         """Offsets of each occurrence of a token as a whole run."""
-        text, size = self.text, len(token)
-        place = text.find(token)
-        while place >= 0:
-            if not (place and not text[place - 1].isspace()) and not text[place + size : place + size + 1].strip():
-                yield place
-            place = text.find(token, place + size)
+        return tuple(self._places.get(token, ()))
+
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Where each run without white space begins. Looking for them one by one would take a pass for each."""
+        places: dict[str, list[int]] = {}
+        for match in _RUN.finditer(self.text):
+            places.setdefault(match.group(), []).append(match.start())
+        return places
 
     def at(self, needles: Needles) -> Iterator[tuple[int, int]]:
         """(start, end) of each needle that begins a word."""

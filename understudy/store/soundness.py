@@ -1,0 +1,46 @@
+"""Which rows are damaged, for the doctor: in use they are met one by one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+# table -> column -> what it must hold, as SQLite's typeof() says it; json: a text that is JSON.
+_COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "scopes": {
+        "scope": ("text",),
+        "limit_tokens": ("integer", "null"),
+        "limit_micro_usd": ("integer", "null"),
+        "spent_tokens": ("integer",),
+        "spent_micro_usd": ("integer",),
+        "reserved_tokens": ("integer",),
+        "reserved_micro_usd": ("integer",),
+    },
+    "holds": {"tokens": ("integer",), "micro_usd": ("integer",), "scopes": ("json",), "expires": ("real", "integer")},
+    "sessions": {"created": ("real", "integer"), "updated": ("real", "integer"), "title": ("text",)},
+    "turns": {"user": ("text",), "assistant": ("text",)},
+    "replies": {"id": ("text",), "record": ("json",)},
+    "attempts": {"input_tokens": ("integer",), "output_tokens": ("integer",), "cost_usd": ("real", "integer")},
+    "fleets": {"record": ("json",)},
+    "pages": {"version": ("integer",), "body": ("blob",)},
+    "salts": {"salt": ("blob",)},
+    "keys": {"first": ("real", "integer"), "last": ("real", "integer")},
+    "refusals": {"since": ("real", "integer"), "until": ("real", "integer")},
+}
+
+
+def damaged_rows(db: sqlite3.Connection) -> dict[str, int]:
+    """How many, by table; tables without any are left out."""
+    found: dict[str, int] = {}
+    for table, columns in _COLUMNS.items():
+        wrong = " OR ".join(_is_wrong(column, kinds) for column, kinds in columns.items())
+        count: int = db.execute(f"SELECT count(*) FROM {table} WHERE {wrong}").fetchone()[0]  # noqa: S608 - constants
+        if count:
+            found[table] = count
+    return found
+
+
+def _is_wrong(column: str, kinds: tuple[str, ...]) -> str:
+    if kinds == ("json",):
+        return f"typeof({column}) != 'text' OR NOT json_valid({column})"
+    return f"typeof({column}) NOT IN ({', '.join(repr(kind) for kind in kinds)})"
