@@ -7,8 +7,8 @@ from understudy.director.decided import Decided
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import NoCandidate, PrivacyRefused, UnderstudyError, ValidationFailed
-from understudy.fleet.dispatch import Walk
-from understudy.types import Check, Reply
+from understudy.fleet.dispatch import TIME_IS_UP, Walk
+from understudy.types import Attempt, Check, Reply, Task
 
 SIMULATED = (
     "These models are simulated: nothing here is a real answer. "
@@ -30,7 +30,7 @@ def explain_failure(walk: Walk, decided: Decided) -> UnderstudyError:
         every = "The one answer was rejected" if count == 1 else f"All {count} answers were rejected; the last one"
         return ValidationFailed(
             f"{every}: {(last.error or '').rstrip('.')}.",
-            remedy="Say the task more plainly, or ask for --quality best.",
+            remedy=_after_rejection(last, decided.task),
             attempts=walk.attempts,
             checks=walk.checks,
         )
@@ -44,7 +44,11 @@ def explain_failure(walk: Walk, decided: Decided) -> UnderstudyError:
         )
     told = [f"{a.candidate}: {a.outcome}" for a in walk.attempts] or [f"{d}: {why}" for d, why in walk.skipped[:3]]
     tried = "; ".join(told) or "nobody could be asked"
-    when = f"Try again in {retry:.0f} s." if retry is not None else "understudy doctor says what is missing."
+    when = "understudy doctor says what is missing."
+    if retry is not None:
+        when = f"Try again in {retry:.0f} s."
+    elif any(why == TIME_IS_UP for _, why in walk.skipped):
+        when = "Give it more time: --deadline."
     return NoCandidate(
         f"No candidate could answer ({tried}).",
         remedy=when,
@@ -52,6 +56,14 @@ def explain_failure(walk: Walk, decided: Decided) -> UnderstudyError:
         attempts=walk.attempts,
         skipped=walk.skipped,
     )
+
+
+def _after_rejection(last: Attempt, task: Task) -> str:
+    """What would let an answer pass: room, where the caller gave too little of it."""
+    check = (last.error or "").partition(":")[0]
+    if task.max_tokens is not None and check in ("not_truncated", "length"):
+        return f"Give it more room than {task.max_tokens} tokens: --max-tokens."
+    return "Say the task more plainly, or ask for --quality best."
 
 
 async def build_reply(parts: Parts, trail: Trail, decided: Decided, walk: Walk) -> Reply:
