@@ -28,7 +28,7 @@ def stated_intent(task: Task) -> Intent | None:
 
 
 async def classify(parts: Parts, trail: Trail, task: Task, sensitivity: Sensitivity, tokens: int) -> Guess:
-    """Never fails: when nobody is sure, the local scorer's best guess stands, but for actions, marked as an abstention."""
+    """Never fails: when nobody is sure, the local scorer's best guess stands (actions aside), marked as abstained."""
     stated = stated_intent(task)
     if stated is not None:
         return Guess(stated, 1.0, "caller")
