@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "commands.md"
-COMMANDS = (
-    (), ("ask",), ("doctor",), ("models",), ("agents",), ("policy",), ("policy", "list"), ("policy", "show"),
-    ("budget",), ("explain",), ("init",), ("rehearse",),
-)  # fmt: skip
 HEAD = """\
 # Commands
 
@@ -24,18 +22,26 @@ With `--json` an error is one JSON object on standard output too.
 """
 
 
+def every(command: Any, *names: str) -> Iterator[tuple[str, ...]]:
+    """The words of a command and of all below it, in the order of its help."""
+    yield names
+    for name, below in getattr(command, "commands", {}).items():
+        yield from every(below, *names, name)
+
+
 def page() -> str:
     """The whole page. Help is wrapped at 80 columns whatever the terminal."""
     os.environ["COLUMNS"] = "80"
     os.environ["TERMINAL_WIDTH"] = "80"
     sys.path.insert(0, str(ROOT))
+    from typer.main import get_command
     from typer.testing import CliRunner
 
     from understudy.cli.app import app
     from understudy.cli.repl_commands import COMMANDS as SLASHES
 
     parts = [HEAD]
-    for command in COMMANDS:
+    for command in every(get_command(app)):
         shown = CliRunner().invoke(app, [*command, "--help"], prog_name="understudy", terminal_width=80)
         if shown.exit_code != 0:
             raise SystemExit(f"understudy {' '.join(command)} --help ended with {shown.exit_code}")

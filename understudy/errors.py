@@ -88,9 +88,13 @@ class BudgetRefused(UnderstudyError):
     exit_code = 4
 
     def __init__(self, *, unit: str, scope: str, limit: int, spent: int, reserved: int, asked: int) -> None:
+        told = [f"${n / 1e6:,.4f}" if unit == "micro-dollars" else f"{n:,}" for n in (limit, spent, reserved, asked)]
+        what = "" if unit == "micro-dollars" else f" {unit}"
+        others = {":conversation:": ", or start a new conversation", ":day:": ", or wait for the next day"}
+        helps = next((hint for part, hint in others.items() if part in scope), "")
         super().__init__(
-            f"The budget of {scope} is {limit:,} {unit}: {spent:,} spent, {reserved:,} reserved, {asked:,} asked for.",
-            remedy="Raise the limit in the configuration, start a new conversation, or wait for the next day.",
+            f"The budget of {scope} is {told[0]}{what}: {told[1]} spent, {told[2]} reserved, {told[3]} asked for.",
+            remedy=f"Raise the limit in the configuration{helps}.",
         )
         self.unit, self.scope, self.limit = unit, scope, limit
         self.spent, self.reserved, self.asked = spent, reserved, asked

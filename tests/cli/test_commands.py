@@ -98,6 +98,14 @@ def test_budget_of_the_day_and_of_a_conversation(scripted) -> None:
     assert scripted("budget", "--session", "no such id!").code == 2
 
 
+def test_the_conversation_may_be_named_before_the_command(scripted) -> None:
+    told = json.loads(scripted("--session", "tea", "budget", "--json").out)
+    assert told["session"] == "tea"
+    assert json.loads(scripted("--session", "tea", "budget", "--session", "soup", "--json").out)["session"] == "soup"
+    assert json.loads(scripted("--session", "tea", "ask", "hello", "--json").out)["session"] == "tea"
+    assert scripted("--session", "", "budget").code == 2
+
+
 def test_explain_lists_and_explains(scripted) -> None:
     assert "There are no replies yet." in scripted("explain").out
     reply = json.loads(scripted("ask", "hello", "--json").out)

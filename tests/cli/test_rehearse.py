@@ -58,6 +58,8 @@ def test_the_repl_without_a_key_says_so_and_answers(home: Path) -> None:
     child.send("What is the capital of France?\r")
     child.expect("Paris")
     child.expect(r"\(simulated\)")
+    child.expect("understudy>")
+    assert "These models are simulated" not in child.before  # the first screen said it
     child.send("/why\r")
     child.expect("policy: v1")
     child.sendeof()

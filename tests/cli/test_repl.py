@@ -74,6 +74,15 @@ def test_the_first_screen_says_who_there_is(terminal) -> None:
     assert repl.end() == 0
 
 
+def test_the_first_screen_does_not_land_on_a_live_line(terminal) -> None:
+    repl = terminal(ready=False)
+    repl.child.send("hello\r")
+    repl.child.expect("understudy 0")
+    assert re.search(r"starting(?:\x1b\[\d*m)*$", repl.child.before) is None
+    assert "You said" in repl.see("r-[0-9a-f]+")
+    assert repl.end() == 0
+
+
 def test_an_answer_is_shown_as_markdown_with_its_footer(terminal) -> None:
     repl = terminal()
     said = repl.ask("hello")

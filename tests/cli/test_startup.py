@@ -13,6 +13,7 @@ import pexpect
 import pytest
 
 from tests.cli.conftest import ROOT
+from understudy.cli.app import app
 
 HEAVY = (
     "pydantic", "pydantic_ai", "pydantic_settings", "groq", "openai", "anthropic", "google", "httpx", "numpy", "rich",
@@ -102,3 +103,6 @@ def test_the_docs_are_those_of_the_help_texts() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    for command in app.registered_commands:  # none is left out
+        assert f"## `understudy {(command.name or command.callback.__name__)}`" in written  # type: ignore[union-attr]

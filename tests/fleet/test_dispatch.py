@@ -244,3 +244,32 @@ async def test_costs_are_counted_once() -> None:
     walk = await stage.walk(chain=(paid,))
     assert walk.attempts[0].cost_usd == pytest.approx((10 * 15 + 5 * 75) / 1e6)
     assert walk.attempts[0].role is Role.WORKER
+
+
+def slow_to_load(stage: Stage, model: str, seconds: float) -> None:
+    """Its SDK takes so long to import."""
+    worker = next(w for w in stage.workers.values() if w.candidate.model == model)
+
+    def load() -> None:
+        stage.clock.time += seconds
+
+    worker.load = load  # type: ignore[method-assign]
+
+
+async def test_an_import_takes_of_the_tasks_time() -> None:
+    stage = Stage(small="hi", flash="f")
+    slow_to_load(stage, "small", 3)
+    await stage.walk(deadline=stage.clock.now() + 5)
+    given = next(w for w in stage.workers.values() if w.calls).calls[0].timeout
+    assert given == pytest.approx(2.0)
+
+
+async def test_nothing_is_sent_after_an_import_that_took_all_the_time() -> None:
+    stage = Stage(small="hi", flash="f")
+    slow_to_load(stage, "small", 7)
+    walk = await stage.walk(deadline=stage.clock.now() + 5)
+    assert (walk.answer, walk.attempts) == (None, [])
+    assert [why for _, why in walk.skipped] == ["the deadline has passed"] * 2
+    assert (stage.sent("small"), stage.sent("flash")) == (0, 0)
+    state = (await stage.book.states([A]))[A.domain]
+    assert (state.in_flight, state.breaker) == (0, "closed")

@@ -143,6 +143,12 @@ def test_arithmetic_is_not_seen_in_dates_or_code():
     assert arithmetic("1/0") is None
 
 
+def test_arithmetic_is_not_seen_in_names_and_versions():
+    for text in ("(simulated llama-3.1-8b-instant) Rome", "model-2.0-6.9x", "3+4kg", "version 0.1.0-2"):
+        assert arithmetic(text) is None
+    assert arithmetic("(simulated llama-3.1-8b-instant) what is 2+2?") == 4
+
+
 def test_code_compiles_runs_and_has_the_asked_for_name():
     text = say("Write a Python function called fib(n) that returns Fibonacci numbers.")
     assert text.startswith("(simulated m) ")

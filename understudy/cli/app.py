@@ -45,6 +45,11 @@ def _config(context: typer.Context, own: str | None) -> str | None:
     return own or context.find_root().params.get("config")
 
 
+def _session(context: typer.Context, own: str | None) -> str | None:
+    """--session before or after the command's name. An empty one is kept, to be refused."""
+    return own if own is not None else context.find_root().params.get("session")
+
+
 @app.callback(invoke_without_command=True)
 def understudy(
     context: typer.Context,
@@ -110,7 +115,7 @@ def ask(  # noqa: PLR0917  typer makes the options of these parameters
         quality=quality,
         max_tokens=max_tokens,
         deadline=deadline,
-        session=session,
+        session=_session(context, session),
     )
     return _later(lambda: ask_for(_config(context, config), wishes, as_json=as_json, stream=stream))
 
@@ -183,7 +188,7 @@ def budget(context: typer.Context, session: Session = None, as_json: AsJson = Fa
     """
     from understudy.cli.looking import budget as work
 
-    return _later(lambda: work(_config(context, config), session, as_json=as_json))
+    return _later(lambda: work(_config(context, config), _session(context, session), as_json=as_json))
 
 
 @app.command()

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import IO
 
-from understudy.cli.terminal import dim, is_lively, one_line, width
+from understudy.cli.terminal import ERASE, dim, is_lively, one_line, width
 from understudy.types import Event, Progress, Stage
 
 EVERY = 0.1  # seconds between two drawings
@@ -61,7 +61,7 @@ class LiveLine:
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
-            self._write("\r\x1b[2K")
+            self._write(ERASE)
 
     async def _tick(self) -> None:
         while True:
@@ -72,7 +72,7 @@ class LiveLine:
         self._drawn += 1
         mark = self._frames[self._drawn % len(self._frames)]
         line = f"{mark} {time.monotonic() - self._started:4.1f} s  {self._words}"
-        self._write("\r\x1b[2K" + dim(line[: max(10, width() - 1)], self._stream))
+        self._write(ERASE + dim(line[: max(10, width() - 1)], self._stream))
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

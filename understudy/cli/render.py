@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import accumulate
+from textwrap import wrap
 
 from understudy.cli.terminal import harmless, is_lively, is_terminal, one_line, width
 from understudy.types import Attempt, Reply, Role
+
+BELOW = "    "  # before what did not fit beside the rest of its row
 
 
 def show_answer(text: str) -> None:
@@ -24,17 +28,26 @@ def show_answer(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as their cells; the last one is cut to the terminal's width, when there is a terminal."""
+    """Columns as wide as their cells. Those a terminal is too narrow for stand below their row."""
     cells = [[one_line(str(cell)) for cell in row] for row in (columns, *rows)]
     sizes = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     limit = width() if is_lively(sys.stdout) else 0
+    abreast = _abreast(sizes, limit) if limit else len(sizes)
     lines: list[str] = []
     for number, row in enumerate(cells):
-        line = "  ".join(cell.ljust(size) for cell, size in zip(row, sizes, strict=True)).rstrip()
-        lines.append(line[: limit - 1] + "…" if limit and len(line) > limit else line)
+        lines.append("  ".join(cell.ljust(size) for cell, size in zip(row[:abreast], sizes, strict=False)).rstrip())
+        if any(row[abreast:]):
+            below = " · ".join(row[abreast:])
+            lines += wrap(below, max(limit, 20), initial_indent=BELOW, subsequent_indent=BELOW, break_on_hyphens=False)
         if number == 0:
-            lines.append("  ".join("-" * size for size in sizes)[: limit or None])
+            lines.append("  ".join("-" * size for size in sizes[:abreast])[: limit or None])
     return "\n".join(lines)
+
+
+def _abreast(sizes: Sequence[int], limit: int) -> int:
+    """How many of the first columns fit into the limit, with two spaces between them; at least one."""
+    ends = accumulate(size + 2 for size in sizes)
+    return max(1, sum(end - 2 <= limit for end in ends))
 
 
 def dollars(amount: float) -> str:

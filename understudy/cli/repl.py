@@ -203,11 +203,12 @@ class Repl:
 def first_screen(director: Director, conversation: Conversation) -> list[str]:
     """Two lines: who there is; and what to do when it is only simulated."""
     import understudy
+    from understudy.cli.repl_turn import simulated_only
 
     parts = director.parts
     fleet = parts.fleet
     providers = ", ".join(dict.fromkeys(c.provider for c in fleet)) or "nobody"
-    simulated = bool(fleet) and all(c.simulated for c in fleet)
+    simulated = simulated_only(director)
     chief = parts.find(parts.settings.director.candidate)
     led = f"{chief.name} directs with" if chief else "no director, so it spends none of its"
     tokens = f"{parts.settings.director.tokens_per_conversation:,} tokens"
@@ -216,7 +217,8 @@ def first_screen(director: Director, conversation: Conversation) -> list[str]:
     if simulated:
         return [
             first,
-            "Nothing here is a real answer. For one: export GROQ_API_KEY=... (free), or see understudy doctor.",
+            "Nothing here is a real answer. For one: export GROQ_API_KEY=... (free), or see understudy doctor. "
+            "/help lists the commands.",
         ]
     if not fleet:
         return [first, "There is nobody to ask yet: understudy doctor says what is missing."]

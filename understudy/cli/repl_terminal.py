@@ -18,7 +18,7 @@ from prompt_toolkit.history import History
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from understudy.cli.conversation import Cleared, Conversation
-from understudy.cli.terminal import hint
+from understudy.cli.terminal import ERASE, hint, say
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import CompleteEvent
@@ -129,7 +129,8 @@ class TerminalInput:
 
         if self._session.app.is_running:
             await run_in_terminal(show)
-        else:
+        else:  # a message was typed already, and its live line is being drawn
+            say(ERASE, end="")
             show()
 
     def remember(self, text: str) -> None:

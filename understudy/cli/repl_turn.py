@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from understudy.cli.ask import follow
@@ -38,8 +39,16 @@ async def take_turn(repl: Repl, text: str) -> None:
     talk.next_private = False
     talk.files.clear()
     show_answer(reply.text)
-    for said in footer(reply):
+    from understudy.director.outcome import SIMULATED
+
+    known = [SIMULATED] if simulated_only(director) else []  # the first screen said it
+    for said in footer(replace(reply, notes=tuple(note for note in reply.notes if note not in known))):
         hint(said)
+
+
+def simulated_only(director: Director) -> bool:
+    fleet = director.parts.fleet
+    return bool(fleet) and all(c.simulated for c in fleet)
 
 
 def is_private(director: Director, task: Task) -> bool:

@@ -10,6 +10,8 @@ from typing import IO
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
+ERASE = "\r\x1b[2K"  # to the beginning of the line, and nothing on it
+
 
 def is_lively(stream: IO[str]) -> bool:
     """Whether a line of this stream can be drawn again."""

@@ -11,7 +11,7 @@ from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import BudgetRefused, CallFailed, ConfigError, PrivacyRefused
 from understudy.fleet.admission import Wish
-from understudy.fleet.calls import within
+from understudy.fleet.calls import TooLate, within
 from understudy.fleet.errand import Timing, attempt
 from understudy.fleet.page import Wait
 from understudy.types import Call, Candidate, Priority, Role, Sensitivity, Worker
@@ -70,12 +70,12 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
     guard = parts.guard(candidate, call.sensitivity, call.role, trail.session, directs=directs)
     now = parts.clock.now()
     try:
-        answer = await caller.send(tab, call, guard, Timing())
+        answer = await caller.send(tab, call, guard, Timing(), deadline=trail.deadline)
     except BudgetRefused:
         if directs:
             trail.note(BUDGET_GONE)
         return None
-    except (PrivacyRefused, ConfigError):
+    except (PrivacyRefused, ConfigError, TooLate):
         return None
     except CallFailed as failure:
         at, error = (now, parts.clock.now()), f"{failure.failure}: {failure.message}"

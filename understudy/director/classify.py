@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from understudy.director.acts import DECIDE, read_guess
 from understudy.director.brain import ask, ask_director, handoff_cost, question
 from understudy.director.parts import Parts
@@ -26,7 +28,7 @@ def stated_intent(task: Task) -> Intent | None:
 
 
 async def classify(parts: Parts, trail: Trail, task: Task, sensitivity: Sensitivity, tokens: int) -> Guess:
-    """Never fails: when nobody is sure, the local scorer's best guess stands, marked as an abstention."""
+    """Never fails: when nobody is sure, the local scorer's best guess stands (actions aside), marked as abstained."""
     stated = stated_intent(task)
     if stated is not None:
         return Guess(stated, 1.0, "caller")
@@ -38,7 +40,13 @@ async def classify(parts: Parts, trail: Trail, task: Task, sensitivity: Sensitiv
     if not guess.abstain:
         return guess
     trail.stage("classify", "the local scorer is unsure")
-    return await _ask_small(parts, trail, task) or await _ask_director(parts, trail, task, tokens) or guess
+    sure = await _ask_small(parts, trail, task) or await _ask_director(parts, trail, task, tokens)
+    return sure or _unsure(guess)
+
+
+def _unsure(guess: Guess) -> Guess:
+    """What stands when nobody is sure. "hello" is no action: a call in place of an answer needs more than a guess."""
+    return replace(guess, intent=Intent.QUICK_QA) if guess.intent is Intent.TOOL_CALLING else guess
 
 
 async def _ask_small(parts: Parts, trail: Trail, task: Task) -> Guess | None:

@@ -9,8 +9,8 @@ from understudy.director.decided import Decided
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import NoCandidate, PrivacyRefused, UnderstudyError, ValidationFailed
-from understudy.fleet.dispatch import Walk
-from understudy.types import Check, Reply
+from understudy.fleet.dispatch import TIME_IS_UP, Walk
+from understudy.types import Attempt, Check, Reply, Task
 
 SIMULATED = (
     "These models are simulated: nothing here is a real answer. "
@@ -32,7 +32,7 @@ def explain_failure(walk: Walk, decided: Decided, now: float) -> UnderstudyError
         every = "The one answer was rejected" if count == 1 else f"All {count} answers were rejected; the last one"
         return ValidationFailed(
             f"{every}: {(last.error or '').rstrip('.')}.",
-            remedy="Say the task more plainly, or ask for --quality best.",
+            remedy=_after_rejection(last, decided.task),
             attempts=walk.attempts,
             checks=walk.checks,
         )
@@ -46,15 +46,25 @@ def explain_failure(walk: Walk, decided: Decided, now: float) -> UnderstudyError
         )
     told = [f"{a.candidate}: {a.outcome}" for a in walk.attempts] or [f"{d}: {why}" for d, why in walk.skipped[:3]]
     tried = "; ".join(told) or "nobody could be asked"
-    when = [f"Try again in {math.ceil(retry)} s."] if retry is not None else []
-    helps = [*when, *dict.fromkeys(walk.remedies)] or ["understudy doctor says what is missing."]
+    helps = [f"Try again in {math.ceil(retry)} s."] if retry is not None else []
+    if any(why == TIME_IS_UP for _, why in walk.skipped):
+        helps.append("Give it more time: --deadline.")
+    helps += dict.fromkeys(walk.remedies)
     return NoCandidate(
         f"No candidate could answer ({tried}).",
-        remedy=" ".join(helps),
+        remedy=" ".join(helps or ["understudy doctor says what is missing."]),
         retry_after=retry,
         attempts=walk.attempts,
         skipped=walk.skipped,
     )
+
+
+def _after_rejection(last: Attempt, task: Task) -> str:
+    """What would let an answer pass: room, where the caller gave too little of it."""
+    check = (last.error or "").partition(":")[0]
+    if task.max_tokens is not None and check in ("not_truncated", "length"):
+        return f"Give it more room than {task.max_tokens} tokens: --max-tokens."
+    return "Say the task more plainly, or ask for --quality best."
 
 
 async def build_reply(parts: Parts, trail: Trail, decided: Decided, walk: Walk) -> Reply:

@@ -18,6 +18,10 @@ GRACE = 1.0  # seconds beyond a call's own limit before a worker that does not k
 PING = 2.0  # seconds for a local server to say that it is there
 
 
+class TooLate(Exception):
+    """The task's deadline passed while the SDK was imported: nothing was sent."""
+
+
 @dataclass(slots=True)
 class Caller:
     workers: Callable[[Candidate], Worker]
@@ -54,18 +58,26 @@ class Caller:
         guard: Guard,
         timing: Timing,
         progress: Callable[[int], None] | None = None,
+        *,
+        deadline: float = math.inf,
     ) -> Answer:
-        """The answer, within call.timeout. Raises CallFailed, BudgetRefused, PrivacyRefused; the tab is closed."""
+        """The answer, within call.timeout and by the deadline.
+
+        Raises CallFailed, BudgetRefused, PrivacyRefused, TooLate; the tab is closed.
+        """
         candidate, clock = tab.candidate, self.clock
-        watch = _Watch(clock, call.timeout, timing, progress)
+        watch = _Watch(clock, timing, progress)
         started = clock.now()
         try:
             worker = await self.load(candidate)
-            started = clock.now()  # importing an SDK says nothing of the candidate
+            started = clock.now()  # importing an SDK says nothing of the candidate, but takes of the task's time
+            if started >= deadline:
+                raise TooLate
+            call = within(call, deadline - started)
             if tab.probe and candidate.local:
                 await self._ping(worker)
             quota = QuotaGuard(guard, self.door.book, clock, tab, call.timeout)
-            answer = await watch.over(worker.work(call, quota, watch.progress if watch.needed else None))
+            answer = await watch.over(worker.work(call, quota, watch.progress if watch.needed else None), call.timeout)
         except CallFailed as failure:
             await self._close(tab, str(failure.failure), failure=failure, seconds=clock.now() - started)
             raise
@@ -124,20 +136,22 @@ class Caller:
 class _Watch:
     """The time limits of one call, moved on by each piece that arrives."""
 
-    def __init__(self, clock: Clock, total: float, timing: Timing, progress: Callable[[int], None] | None) -> None:
-        self._clock, self._total, self._timing, self._told = clock, total, timing, progress
+    def __init__(self, clock: Clock, timing: Timing, progress: Callable[[int], None] | None) -> None:
+        self._clock, self._timing, self._told = clock, timing, progress
         self._limit: asyncio.Timeout | None = None
-        self._ends = self._began = 0.0
+        self._ends = self._began = self._total = 0.0
         self.first_token = 0.0  # seconds
-        self.why = f"did not answer in {total:.0f} s"
+        self.why = "did not answer"
 
     @property
     def needed(self) -> bool:
         return self._told is not None or self._timing.first_token < math.inf
 
-    async def over(self, work: object) -> Answer:
+    async def over(self, work: object, total: float) -> Answer:
+        """Its answer, given so many seconds."""
         loop = asyncio.get_running_loop()
-        self._began, self._ends = loop.time(), loop.time() + self._total + GRACE
+        self._total, self.why = total, f"did not answer in {total:.0f} s"
+        self._began, self._ends = loop.time(), loop.time() + total + GRACE
         first = self._began + self._timing.first_token if self.needed else math.inf
         async with asyncio.timeout_at(min(self._ends, first)) as self._limit:
             if first < self._ends:

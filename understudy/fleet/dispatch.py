@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from understudy.errors import BudgetRefused, CallFailed, ConfigError, PrivacyRefused
 from understudy.fleet.admission import Doorman, Wish
 from understudy.fleet.book import Book, Tab
-from understudy.fleet.calls import Caller, within
+from understudy.fleet.calls import Caller, TooLate, within
 from understudy.fleet.errand import Errand, Timing, Walk, attempt
 from understudy.fleet.page import Wait
 from understudy.fleet.reactions import REACTIONS
@@ -39,6 +39,7 @@ SMALLEST_ANSWER = 64  # tokens; a window with less room than this is passed over
 SHARE_OF_TIME = 0.6  # of what is left, for a call that has others behind it
 BREATH = 0.5  # seconds before the only candidate is asked again
 SOON = 5.0  # seconds after which a trouble has often passed, where nobody knows better
+TIME_IS_UP = "the deadline has passed"
 
 __all__ = ["Dispatcher", "Errand", "Timing", "Walk", "attempt"]
 
@@ -108,7 +109,7 @@ class Dispatcher:
             if not why and len(walk.attempts) >= errand.max_attempts:
                 why = f"the cap of {errand.max_attempts} attempts is reached"
             if not why and self.clock.now() >= errand.deadline:
-                why = "the deadline has passed"
+                why = TIME_IS_UP
             if why:
                 route.left.remove(candidate)
                 walk.skip(candidate, why)
@@ -188,8 +189,16 @@ class Dispatcher:
             _report(errand, Stage("dispatch", candidate.name))
             try:
                 answer = await self.caller.send(
-                    tab, call, errand.guard(candidate), timing, _progress(errand, candidate)
+                    tab,
+                    call,
+                    errand.guard(candidate),
+                    timing,
+                    _progress(errand, candidate),
+                    deadline=errand.deadline,
                 )
+            except TooLate:
+                walk.skip(candidate, TIME_IS_UP)
+                return None
             except (ConfigError, BudgetRefused, PrivacyRefused) as refusal:
                 _refused(walk, candidate, refusal)
                 return None

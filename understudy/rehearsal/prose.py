@@ -199,7 +199,7 @@ def arithmetic(text: str) -> float | int | None:
     """The value of the first sum in a text ("what is 12*7", "12 plus 7"), or None."""
     for pattern, sign in _SPOKEN:
         text = re.sub(pattern, sign, text, flags=re.IGNORECASE)
-    for found in re.finditer(r"\(*\s*\d[\d\s().+*/%-]*[\d)]", text):
+    for found in re.finditer(r"(?<![\w.-])\(*\s*\d[\d\s().+*/%-]*[\d)](?!\w|\.\d)", text):
         expression = found[0].strip()
         if not re.search(r"\d[\s)]*[+*/%-]", expression) or re.fullmatch(r"\d+(?:[-/]\d+){2}", expression):
             continue  # a bare number, or a date
