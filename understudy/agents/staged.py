@@ -79,7 +79,7 @@ class StagedWorker:
             schema=call.schema,
             max_tokens=min(call.output_cap, self.candidate.output_cap),
             grounding="grounding" in call.tools and "grounding" in self.candidate.capabilities,
-            input_tokens=input_tokens([system, call.prompt, *earlier]),
+            input_tokens=input_tokens([text for text in (system, *earlier, call.prompt) if text]),
         )
 
     async def _open(self, ask: Ask) -> Turn:

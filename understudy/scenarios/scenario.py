@@ -52,6 +52,7 @@ from typing import Any, Literal, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from understudy.config.load import parse
+from understudy.config.pasted import shown
 from understudy.config.plain import read_plain
 from understudy.config.settings import Settings
 from understudy.config.slips import slips
@@ -169,16 +170,18 @@ def shipped() -> tuple[str, ...]:
 
 def load_scenario(named: str) -> Scenario:
     """The scenario of a shipped name, or of a file. Raises ConfigError naming the file, and the key that is wrong."""
-    path = SHIPPED / f"{named}.toml" if named in shipped() else Path(named).expanduser()
+    known = shipped()
     try:
+        path = SHIPPED / f"{named}.toml" if named in known else Path(named).expanduser()
         if not path.is_file():
-            known = ", ".join(shipped())
-            raise ConfigError(f"There is no scenario {named}.", remedy=f"Name a TOML file, or one of: {known}.")
+            what = f"There is no scenario {shown(named)}."
+            raise ConfigError(what, remedy=f"Name a TOML file, or one of: {', '.join(known)}.")
         return parse_scenario(tomllib.loads(read_plain(path, LARGEST).decode("utf-8-sig")), path)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}.", remedy="Mend that line.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} cannot be read ({type(error).__name__}).", remedy="Check the file.") from None
+        raise ConfigError(f"{shown(named)} is not TOML: {error}.", remedy="Mend that line.") from None
+    except (OSError, ValueError, RecursionError, RuntimeError) as error:  # the last: ~name, and nobody is called so
+        what = f"The scenario {shown(named)} cannot be read ({type(error).__name__})."
+        raise ConfigError(what, remedy="Check the file.") from None
 
 
 def parse_scenario(table: Mapping[str, Any], path: Path) -> Scenario:

@@ -1,0 +1,146 @@
+"""Days of every kind end as they should; and when a safety is unplugged, the report says so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from understudy.director import validators
+from understudy.fleet.page import Granted, Page, Reserve
+from understudy.scenarios.day import rehearse_day
+from understudy.scenarios.home import RememberingGate
+from understudy.scenarios.report import Report
+from understudy.scenarios.scenario import Scenario, load_scenario, shipped
+from understudy.store import ledger_rules
+from understudy.types import Amount, Balance, Sensitivity, Verdict
+
+DENSE = 100_000 / 24  # tasks an hour, as the whole day has on average
+
+
+def busy(name: str, requests: int = 500, *, times: float = 1.0, **changes: Any) -> Scenario:
+    """Some minutes of a scenario, as busy as its whole day is on average, or so many times as busy."""
+    scenario = load_scenario(name)
+    traffic = scenario.traffic.model_copy(update={"shape": "flat", **changes})
+    return replace(scenario, requests=requests, hours=requests / DENSE / times, traffic=traffic)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_thin_day_of_each_kind(name: str) -> None:
+    scenario = replace(load_scenario(name), requests=500)
+    report = rehearse_day(scenario)
+    assert report.broken(scenario.expect) == ()
+    assert report.requests == 500
+    assert report.answered + sum(report.failed.values()) == 500
+    assert report.told_when == report.failed.get("NoCandidate", 0), "whoever is not answered is told when to come back"
+
+
+def test_a_busy_hour_earns_no_refusal_and_uses_what_is_free() -> None:
+    report = rehearse_day(busy("normal", 1_500, times=5))
+    assert report.broken(load_scenario("normal").expect) == ()
+    assert report.tiers["free"] > 0.2
+    assert report.tiers["local"] > 0.2
+
+
+def test_the_same_again_also_with_another_order_of_sets() -> None:
+    code = (
+        "from dataclasses import replace\n"
+        "from understudy.scenarios.day import rehearse_day\n"
+        "from understudy.scenarios.scenario import load_scenario\n"
+        "print(rehearse_day(replace(load_scenario('weather'), requests=300, hours=0.1)).digest)\n"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(said) == 1
+    other = rehearse_day(replace(load_scenario("weather"), requests=300, hours=0.1, seed=2))
+    assert other.digest not in said.pop()
+
+
+def unplugged(
+    monkeypatch: pytest.MonkeyPatch, scenario: Scenario, *cuts: tuple[object, str, Callable[..., Any]]
+) -> Report:
+    for owner, name, instead in cuts:
+        monkeypatch.setattr(owner, name, instead)
+    return rehearse_day(scenario)
+
+
+def test_without_the_gate_the_leaks_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blind(self: object, task: object, session_private: bool = False) -> Verdict:
+        return Verdict(Sensitivity.PUBLIC)
+
+    report = unplugged(monkeypatch, busy("normal", 200, private=0.3), (RememberingGate, "judge", blind))
+    assert report.leaks > 0
+    assert any("private" in what for what in report.broken(load_scenario("normal").expect))
+
+
+def test_without_the_book_the_refusals_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def generous(self: Page, entry: Reserve, now: float) -> Granted:
+        return Granted(entry.hold)
+
+    report = unplugged(monkeypatch, busy("normal", 400, times=5), (Page, "_reserve", generous))
+    assert sum(report.earned.values()) > 10
+
+
+def test_without_the_ledger_the_overspending_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def generous(balance: Balance, asked: Amount) -> None:
+        return None
+
+    scenario = busy("normal", 300, unclear=1.0, conversations=0.0)
+    director = scenario.settings.director.model_copy(update={"tokens_per_day": 1_500})
+    classifier = scenario.settings.classifier.model_copy(update={"enabled": False})
+    settings = scenario.settings.model_copy(update={"director": director, "classifier": classifier})
+    held = rehearse_day(replace(scenario, settings=settings))
+    assert held.overspent == ()
+    assert 0 < held.director_tokens <= 1_500
+    report = unplugged(monkeypatch, replace(scenario, settings=settings), (ledger_rules, "refusal", generous))
+    assert report.overspent
+
+
+def test_without_the_checks_the_spoilt_answers_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def credulous(*_: object) -> tuple[()]:
+        return ()
+
+    assert rehearse_day(busy("weather", 300)).spoilt == 0
+    report = unplugged(monkeypatch, busy("weather", 300), (validators, "validate", credulous))
+    assert report.spoilt > 0
+
+
+def test_a_crash_of_ours_is_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object, task: object, session_private: bool = False) -> Verdict:
+        raise RuntimeError("a bug")
+
+    report = unplugged(monkeypatch, busy("normal", 20), (RememberingGate, "judge", broken))
+    assert report.crashed == {"RuntimeError": 20}
+    assert report.answered == 0
+
+
+def test_money_is_counted_and_kept_to() -> None:
+    scenario = load_scenario("normal")
+    table: Mapping[str, Any] = {
+        "money": {"usd_per_day": 0.02},
+        "providers": {
+            "openai": {"kind": "rehearsal", "plays": "openai", "free": False, "models": [{"id": "gpt-4.1"}]},
+            "local": {"kind": "rehearsal", "plays": "local"},
+        },
+    }
+    from understudy.config.load import parse
+
+    traffic = scenario.traffic.model_copy(update={"shape": "flat", "private": 0.0, "best": 1.0})
+    paid = replace(scenario, settings=parse(table, "the test"), requests=200, hours=1.0, traffic=traffic)
+    report = rehearse_day(paid)
+    assert 0 < report.paid_usd <= 0.02
+    assert report.overspent == ()
+    assert report.answered == 200
