@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from understudy.types import Attempt, Check, Failure, Reading, Usage
 
 
+def install(extra: str) -> str:
+    """How an extra is had."""
+    return f"pip install 'understudy[{extra}]', or in a clone: UNDERSTUDY_EXTRAS={extra} ./start"
+
+
 class UnderstudyError(Exception):
     """The root. `remedy` is one sentence: what the reader can do about it.
 

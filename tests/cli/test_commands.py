@@ -55,6 +55,9 @@ def test_models_tells_limits_ratings_and_sources(program, home: Path) -> None:
     assert (told["limits"]["charged"], told["limits"]["cached_free"]) == ("cap", True)
     assert (told["ratings"], told["modalities"], told["input_usd"]) == ({"coding": 20}, ["text"], 0.05)
     assert {"figures", "text", "dated"} == set(told["sources"][0])
+    (state,) = json.loads(program("fleet", "--json", real=True, UNDERSTUDY_TEST_KEY="k").out)["fleet"]
+    windows = [(level["name"], level["used"], level["left"]) for level in state["levels"]]  # before any request too
+    assert windows == [("RPM", 0, 30), ("RPD", 0, 14400), ("TPM", 0, 6000), ("TPD", 0, 500_000)]
     assert told["dated"] == "2026-10"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.agents.llama_setup import CHORES
 from understudy.cli.doctor import examine
 
 REHEARSAL = '[providers.groq]\nkind = "rehearsal"\nplays = "groq"\nmodels = [ { id = "llama-3.1-8b-instant" } ]\n'
@@ -52,6 +53,16 @@ def test_a_dead_server_is_told_and_one_living_is_enough(doctor) -> None:
     assert found["dead"]["remedy"]
 
 
+async def test_each_gguf_file_is_looked_at(home: Path, tmp_path: Path) -> None:
+    config = tmp_path / "gguf.toml"
+    paths = {"one": CHORES, "two": tmp_path / "two.gguf"}
+    files = ", ".join(f'{{ id = "{name}", path = "{path}" }}' for name, path in paths.items())
+    config.write_text(f'[providers.gpu]\nkind = "llama_cpp"\nmodels = [ {files} ]\n')
+    told = [f for f in await examine(str(config)) if f.name == "gpu"]
+    assert [f.state for f in told] == ["ok", "wrong"]
+    assert "two.gguf" in told[1].text
+
+
 def test_nobody_reachable_is_no(doctor) -> None:
     code, found = doctor(DEAD)
     assert code == 1
@@ -72,6 +83,7 @@ def test_a_key_that_is_not_there_is_named_by_its_source_never_by_value(doctor, p
     code, found = doctor(config, GROQ_CANARY_KEY="gsk_canaryvalue123456789")
     assert "canaryvalue" not in json.dumps(found)
     assert "env:GROQ_CANARY_KEY" in found["groq"]["text"]
+    assert found["groq"]["remedy"] == "Check the network and base_url."
 
 
 def test_a_broken_configuration_is_the_first_finding(doctor) -> None:

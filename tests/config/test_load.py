@@ -163,3 +163,29 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(tmp_path: Path, pl
 def test_names_are_names(name: str) -> None:
     provider = {"kind": "groq", "accounts": [{"name": name, "keys": [f"env:{name}", f"file:~/.keys/{name}"]}]}
     assert parse({"providers": {name.replace("@", "."): provider}}, "here").providers
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("UNDERSTUDY_DIRECTOR__TOKENS_PER_DAY", "many", "valid integer"),
+        ("UNDERSTUDY_DIRECTOR__TOKENS", "5", "did you mean"),
+        ("UNDERSTUDY_PRIVATE_PATHS", "[1]", "valid string"),
+    ],
+)
+def test_a_wrong_variable_is_named_and_not_the_file(
+    name: str, value: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('policy = "v1"')
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as refusal:
+        load(file)
+    assert refusal.value.message.startswith("the environment: ")
+    assert name in refusal.value.message
+    assert told in refusal.value.message
+    file.write_text("deadline = -1")
+    with pytest.raises(ConfigError) as both:
+        load(file)
+    assert str(file) in both.value.message
+    assert "deadline" in both.value.message

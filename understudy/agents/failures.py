@@ -83,7 +83,7 @@ def cut_off(candidate: Candidate) -> CallFailed:
 
 
 def timed_out(candidate: Candidate, seconds: float, *, sent: bool = True) -> CallFailed:
-    return CallFailed(Failure.TRANSPORT, f"{candidate.name}: no answer within {seconds:g} s.", charged=sent)
+    return CallFailed(Failure.TRANSPORT, f"{candidate.name}: no answer within {seconds:.3g} s.", charged=sent)
 
 
 def unavailable(candidate: Candidate, what: str, remedy: str) -> CallFailed:
@@ -130,7 +130,7 @@ def _refused(
 def _network(error: BaseException, candidate: Candidate) -> CallFailed | None:
     """A connection that failed. Names are compared because three HTTP libraries share them."""
     names = [kind.__name__ for link in _chain(error) for kind in type(link).__mro__]
-    remedy = "Start the server, or remove the provider." if candidate.local else ""
+    remedy = "Start the server, or remove the provider." if candidate.local else "Check the network and base_url."
     if _UNSENT.intersection(names):
         return CallFailed(
             Failure.TRANSPORT, f"{candidate.name}: no connection could be made.", remedy=remedy, charged=False

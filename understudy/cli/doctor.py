@@ -132,7 +132,7 @@ async def _roster(settings: Settings) -> Roster:
 
 
 async def _providers(settings: Settings, listed: Roster, rings: Rings) -> list[Finding]:
-    """One candidate of each provider and account is checked, all at the same time."""
+    """One candidate of each provider and account is checked, of GGUF files each, all at the same time."""
     if not listed.candidates:
         return [
             Finding(
@@ -143,10 +143,12 @@ async def _providers(settings: Settings, listed: Roster, rings: Rings) -> list[F
                 needed=True,
             )
         ]
-    accounts: dict[tuple[str, str], list[Candidate]] = {}
+    checks: dict[tuple[str, str, str], list[Candidate]] = {}
     for candidate in listed.candidates:
-        accounts.setdefault((candidate.provider, candidate.account), []).append(candidate)
-    checked = await asyncio.gather(*(_check(settings, members, rings) for members in accounts.values()))
+        file = candidate.model if candidate.kind == "llama_cpp" else ""
+        checks.setdefault((candidate.provider, candidate.account, file), []).append(candidate)
+    checked = await asyncio.gather(*(_check(settings, members, rings) for members in checks.values()))
+    accounts = {(candidate.provider, candidate.account) for candidate in listed.candidates}
     reachable = any(f.state == "ok" for f in checked)
     summary = Finding(
         "models",

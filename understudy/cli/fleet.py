@@ -52,7 +52,7 @@ def state_to_dict(candidate: Candidate, state: State) -> dict[str, Any]:
     """Plain data; a wait that never ends is null."""
     record = asdict(state)
     record["wait"] = state.wait if math.isfinite(state.wait) else None
-    record["levels"] = [{**asdict(level), "left": level.left} for level in state.levels]
+    record["levels"] = [{**asdict(level), "left": level.left} for level in _levels(candidate, state)]
     names = {"name": candidate.name, "account": candidate.account, "quota": candidate.quota}
     return {**names, "local": candidate.local, "free": candidate.free, "simulated": candidate.simulated, **record}
 

@@ -10,6 +10,8 @@ import shutil
 import stat
 from typing import TYPE_CHECKING
 
+from understudy.errors import install
+
 if TYPE_CHECKING:
     from understudy.cli.doctor import Finding
     from understudy.config.settings import Settings
@@ -51,9 +53,7 @@ def llama_extra() -> Finding:
     from understudy.cli.doctor import Finding
 
     if importlib.util.find_spec("llama_cpp") is None:
-        return Finding(
-            "llama.cpp", "note", "not installed; needed for GGUF files only", "pip install 'understudy[local]'"
-        )
+        return Finding("llama.cpp", "note", "not installed; needed for GGUF files only", install("local"))
     try:
         version = importlib.metadata.version("llama-cpp-python")
     except importlib.metadata.PackageNotFoundError:

@@ -8,6 +8,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,10 @@ def parse(table: Mapping[str, Any], where: str) -> shape.Settings:
     try:
         return shape.Settings(**table)
     except ValidationError as error:
+        slips = error.errors(include_input=False, include_url=False)
+        source = "the environment" if all(_variable(slip["loc"]) for slip in slips) else where
         raise ConfigError(
-            f"{where}: " + "; ".join(_explain(e) for e in error.errors(include_input=False, include_url=False)),
+            f"{source}: " + "; ".join(_explain(slip) for slip in slips),
             remedy="understudy init prints a commented example.",
         ) from None
     except SettingsError as error:  # a variable that should hold JSON; its message names the field, never the value
@@ -90,13 +93,20 @@ def _check_variables() -> None:
 
 
 def _explain(error: Any) -> str:
-    place = ".".join(shown(p) for p in error["loc"]) or "the file"
+    place = _variable(error["loc"]) or ".".join(shown(p) for p in error["loc"]) or "the file"
     if error["type"] == "extra_forbidden":
         known = _known_keys(error["loc"][:-1])
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
         hint = f", did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(known))}"
         return f"unknown key {place}{hint}"
     return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _variable(loc: tuple[Any, ...]) -> str:
+    """The variable that set this key (a list is set as a whole), or the empty string."""
+    keys = [str(p) for p in takewhile(lambda p: not isinstance(p, int), loc)]
+    name = f"UNDERSTUDY_{'__'.join(keys)}".upper()
+    return name if name in {variable.upper() for variable in os.environ} else ""
 
 
 def _known_keys(parents: tuple[Any, ...]) -> list[str]:

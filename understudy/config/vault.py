@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from understudy.config.locality import is_local_host
 from understudy.config.plain import read_plain
-from understudy.errors import ConfigError
+from understudy.errors import ConfigError, install
 
-INSTALL = "pip install 'understudy[secrets]'"
+INSTALL = install("secrets")
 SECONDS = 5.0  # for one key, everything included
 CONNECT_SECONDS = 2.0
 LARGEST_TOKEN = 64 * 1024  # bytes of ~/.vault-token

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit, urlunsplit
 
-from understudy.errors import ConfigError, StoreError
+from understudy.errors import ConfigError, StoreError, install
 
 
 def masked(url: str) -> str:
@@ -55,5 +55,5 @@ def refused(url: str, what: str) -> StoreError:
 def missing(extra: str, url: str) -> ConfigError:
     return ConfigError(
         f"The quota book at {masked(url)} needs a package that is not installed.",
-        remedy=f"Install it: pip install 'understudy[{extra}]'",
+        remedy=f"Install it: {install(extra)}",
     )

@@ -14,11 +14,11 @@ from typing import Any
 
 from understudy.agents.llama.frames import Frame, Frames, pack
 from understudy.agents.llama.gguf import BATCH
-from understudy.errors import CallFailed
+from understudy.errors import CallFailed, install
 from understudy.types import Failure
 
 Message = dict[str, str]  # role (system, user, assistant) and content
-INSTALL = "pip install 'understudy[local]'"
+INSTALL = install("local")
 
 # What a model's process may see of the environment: no key of anybody is among it.
 _ENVIRONMENT = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"})
