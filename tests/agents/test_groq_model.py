@@ -57,9 +57,11 @@ async def asked(model: GroqModel, call: Call, **more: Any) -> ModelResponse:
         replace(CALL, prompt="naïve – 日本語 \U0001f600 <|eot_id|>"),
     ],
 )
-async def test_it_sends_what_the_sdk_sends(call: Call, stub: Stub, http: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("model", ["llama-3.1-8b-instant", "openai/gpt-oss-120b", "qwen/qwen3-32b"])
+async def test_it_sends_what_the_sdk_sends(call: Call, model: str, stub: Stub, http: httpx.AsyncClient) -> None:
     stub.answer = GROQ.good("Hello")
-    ours, sdks = both(stub, http)
+    call = replace(call, output_cap=2048)  # room to think: nothing is said about it
+    ours, sdks = both(stub, http, replace(PLAIN, model=model))
     await asked(ours, call)
     await asked(sdks, call)
     plain, full = stub.seen
