@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from understudy.classifiers import features
 from understudy.errors import StoreError
@@ -73,11 +74,11 @@ class LocalScorer:
         if size >= LONG_CONTEXT_TOKENS:
             return Guess(Intent.LONG_CONTEXT, 1.0, "length")
         chances = self.probabilities(text)
-        best = int(chances.argmax())
-        probability = float(chances[best])
+        best = max(range(len(chances)), key=chances.__getitem__)
+        probability = chances[best]
         return Guess(INTENTS[best], probability, "local", abstain=probability < float(self.thresholds[best]))
 
-    def probabilities(self, text: str) -> Any:
+    def probabilities(self, text: str) -> list[float]:
         """One probability for each of INTENTS."""
         import numpy as np
 
@@ -85,6 +86,9 @@ class LocalScorer:
         scores = np.asarray(dense, dtype=np.float32) @ self._dense
         if buckets:
             scores = scores + self._hashed[buckets].sum(axis=0) / np.float32(len(buckets) ** 0.5)
-        scores = scores / self._temperature
-        odds = np.exp(scores - scores.max())
-        return odds / odds.sum()
+        # From here on it is eight numbers, for which each operation of numpy costs more than all of them by hand.
+        scaled = [score / self._temperature for score in scores.tolist()]
+        highest = max(scaled)
+        odds = [math.exp(score - highest) for score in scaled]
+        total = sum(odds)
+        return [odd / total for odd in odds]

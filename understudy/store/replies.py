@@ -84,7 +84,8 @@ class Replies:
                 "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(seq, n, session, time, *attempt) for n, attempt in enumerate(attempts)],
             )
-            _forget(db, "<=", cast(int, seq) - self._kept)
+            if (oldest := cast(int, seq) - self._kept) > 0:
+                _forget(db, "<=", oldest)
 
         await self._database.promptly(keep)
 
