@@ -176,6 +176,11 @@ async def test_what_is_asked(tmp_path, fake):
     assert "> three\n" in seen["in"]
     assert seen["in"].endswith("/help me")
     assert seen["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "32000"
+    # The chain of candidates is the one owner of retries, also on a machine without the CLI.
+    assert seen["env"]["CLAUDE_CODE_MAX_RETRIES"] == "0"
+    for switch in ("NONSTREAMING_FALLBACK", "REFUSAL_RETRY", "REFUSAL_FALLBACK"):
+        assert seen["env"][f"CLAUDE_CODE_DISABLE_{switch}"] == "1"
+    assert seen["env"]["CLAUDE_CODE_NO_MODEL_FALLBACK"] == "1"
     assert "--json-schema" not in seen["args"]
     assert not any("foreign-secret" in value for value in seen["env"].values())
     assert seen["env"]["ANTHROPIC_API_KEY"] == "the-configured-key"

@@ -168,6 +168,21 @@ def test_what_the_gate_calls_private_keeps_the_conversation_private(terminal) ->
     repl.see(PRIVATE)
 
 
+def test_a_resumed_conversation_is_as_private_as_it_was(terminal) -> None:
+    repl = terminal("--session", "told")
+    repl.ask("my card is 4111 1111 1111 1111")
+    repl.see(PRIVATE)
+    repl.end()
+    again = terminal("--session", "told", ready=False)
+    again.see(PRIVATE)
+    again.ask("/private off", "holds private text")
+    again.ask("/new", "conversation s-")
+    again.see(PROMPT)
+    again.ask("/session told", "private")
+    again.see(PRIVATE)
+    again.ask("/private", "private: yes")
+
+
 def test_the_history_file_is_mine_alone_and_holds_nothing_private(terminal, home: Path) -> None:
     repl = terminal()
     repl.ask("a public\\\rquestion")
