@@ -182,6 +182,8 @@ async def test_what_is_asked(tmp_path, fake):
         assert seen["env"][f"CLAUDE_CODE_DISABLE_{switch}"] == "1"
     assert seen["env"]["CLAUDE_CODE_NO_MODEL_FALLBACK"] == "1"
     assert "--json-schema" not in seen["args"]
+    # Everybody on this machine may read the arguments of a process.
+    assert not any(text in argument for argument in seen["args"] for text in ("help me", "Be kind", "configured-key"))
     assert not any("foreign-secret" in value for value in seen["env"].values())
     assert seen["env"]["ANTHROPIC_API_KEY"] == "the-configured-key"
 

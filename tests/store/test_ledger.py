@@ -265,3 +265,14 @@ async def test_the_ledger_survives_a_restart(home: Path, clock: HandClock) -> No
         assert await figures(store.ledger, "day") == (0, 60)
         await store.ledger.settle(hold, Amount(10))
         assert await figures(store.ledger, "day") == (10, 0)
+
+
+async def test_a_clock_set_back_does_not_keep_a_dead_lease_alive(home: Path, clock: HandClock) -> None:
+    async with await Store.open(home, clock) as store:
+        await store.ledger.allow("day", tokens=100, micro_usd=None)
+        await store.ledger.reserve(("day",), Amount(60), lease=900.0)
+    clock.time -= 24 * 3600
+    async with await Store.open(home, clock) as store:
+        assert (await store.ledger.balance("day")).reserved == Amount(60)
+        clock.time += 1801
+        assert (await store.ledger.balance("day")).spent == Amount(60)

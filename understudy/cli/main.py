@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any, cast
@@ -10,6 +11,7 @@ REPL_OPTIONS = ("--config", "--session")
 
 
 def main() -> None:
+    _forbid_core_files()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -25,6 +27,14 @@ def run(arguments: Sequence[str]) -> int:
         return code
     except BaseException as error:  # noqa: BLE001  the last place where anything can be caught
         return ending.end(error, as_json="--json" in options, events="--stream" in options)
+
+
+def _forbid_core_files() -> None:
+    """One would hold keys and private texts; this holds for the programs we start as well."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

@@ -118,7 +118,10 @@ class TerminalInput:
         self._first()
 
     async def read(self, conversation: Conversation) -> str:
-        return await self._session.prompt_async("understudy (private)> " if conversation.is_private else "understudy> ")
+        # Asked at each drawing: that a resumed conversation is private is only known once the store is read.
+        return await self._session.prompt_async(
+            lambda: "understudy (private)> " if conversation.is_private else "understudy> "
+        )
 
     async def announce(self, lines: list[str]) -> None:
         self._session.bottom_toolbar = None

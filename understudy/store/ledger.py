@@ -18,6 +18,7 @@ CLOSED_KEPT = 86_400.0  # seconds a closed hold is remembered, so that closing i
 PURGED = 500  # rows forgotten at a time, every so many reservations: no one turn of the writer takes long
 PURGE_EVERY = 250
 EXPIRED_KEPT = 30 * 86_400.0  # seconds an expired one may still be corrected: a laptop may sleep for weeks
+LONGEST_LEASE = 1_800.0  # seconds; ended too early it is charged in full, and corrected when the truth comes
 _COLUMNS = "scope, limit_tokens, limit_micro_usd, spent_tokens, spent_micro_usd, reserved_tokens, reserved_micro_usd"
 # A count that is no number would be added to as if it were 0: it stays damaged, and its scope refuses.
 _COUNTS = " AND ".join(
@@ -130,6 +131,11 @@ class SqliteLedger:
         def tidy(db: sqlite3.Connection) -> int:
             now = self._clock.now()
             _purge(db, now)
+            # Nobody asks for so long a lease: the clock was set back since, and a dead process's would live on with it.
+            db.execute(
+                "UPDATE holds SET expires = ? WHERE state = ? AND expires > ?",
+                (now + LONGEST_LEASE, HoldState.OPEN, now + LONGEST_LEASE),
+            )
             return _expire(db, now)
 
         return await self._database.write(tidy)
