@@ -146,6 +146,7 @@ class QuotaGuard:
         name = hold.id if hold is not None else ""
         if name in self._holds:
             self.tab.holds[name] = came_to(self.tab.candidate, usage)
+            self.tab.used += usage or Usage()
             hold = self._holds.pop(name)
         await self.inner.after(hold, usage)
 

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from understudy.fleet.page import Came, Close, Granted, Page, Reserve, Wait
+from understudy.fleet.page import OVERTAKEN, Came, Close, Granted, Page, Reserve, Wait
 from understudy.store.pages import Pages
 from understudy.types import Candidate, Failure, Reading, Standing, Usage
 
@@ -85,6 +85,7 @@ class Tab:
     holds: dict[str, Came | None] = field(default_factory=dict[str, "Came | None"])  # None: in flight
     probe: bool = False
     unused: str = ""  # granted beforehand; the first request takes it
+    used: Usage = field(default_factory=Usage)  # as far as it was measured, whatever becomes of the attempt
 
 
 class Book:
@@ -169,6 +170,10 @@ class Book:
             jitter=self._jitter.random(),
         )
         await self.pages.turn(tab.candidate.quota, entry)
+
+    async def overtaken(self, candidate: Candidate, seconds: float) -> None:
+        """A hedged call has been out for so long, and somebody who was asked later has answered first."""
+        await self.close(Tab(candidate), OVERTAKEN, seconds=seconds)
 
     async def states(self, fleet: Sequence[Candidate]) -> Mapping[str, State]:
         """How every candidate stands, by its domain: what policies see."""

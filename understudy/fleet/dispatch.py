@@ -31,6 +31,7 @@ from understudy.types import (
     Progress,
     Sensitivity,
     Stage,
+    Usage,
     Worker,
 )
 
@@ -134,20 +135,24 @@ class Dispatcher:
         self, errand: Errand, walk: Walk, tab: Tab, route: _Route
     ) -> list[tuple[Candidate, CallFailed]]:
         """Try it; where the policy hedges, and it takes longer than nearly always, the next one at the same time."""
-        first = asyncio.ensure_future(self._try(errand, walk, tab, others=bool(route.left)))
+        first, began = asyncio.ensure_future(self._try(errand, walk, tab, others=bool(route.left))), self.clock.now()
         tasks = {first: tab.candidate}
         try:
             slow = (await self.book.states([tab.candidate]))[tab.candidate.domain].slow
             if slow and route.left:
                 await self._until(first, slow)
                 second = None if first.done() else await self._second(errand, walk, route)
-                if second is not None:
+                if second is not None and walk.ended:  # the first one has answered while room was sought
+                    await self.book.refund(second)
+                elif second is not None:
                     tasks[asyncio.ensure_future(self._try(errand, walk, second, others=True))] = second.candidate
             failed: list[tuple[Candidate, CallFailed]] = []
             running = set(tasks)
             while running and not walk.ended:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 failed += [(tasks[task], failure) for task in done if (failure := task.result()) is not None]
+            if walk.answer is not None and not first.done():
+                await self.book.overtaken(tab.candidate, self.clock.now() - began)
             return failed
         finally:
             for task in tasks:
@@ -198,13 +203,9 @@ class Dispatcher:
                 await self._note_wait(walk, candidate, call, failure)
                 return failure
             except asyncio.CancelledError:
-                at = (started, self.clock.now())
-                _record(
-                    errand, walk, attempt(candidate, call, "cancelled", "cancelled: it was no longer needed", at=at)
-                )
+                _record(errand, walk, _unneeded(candidate, call, (started, self.clock.now()), tab.used))
                 raise
-            at = (started, self.clock.now())
-            wrong = await self._judge(errand, walk, candidate, call, answer, at)
+            wrong = await self._judge(errand, walk, candidate, call, answer, (started, self.clock.now()))
             if wrong is None or turn == 1 or len(walk.attempts) >= errand.max_attempts:
                 return None
             if self.clock.now() >= errand.deadline:
@@ -231,8 +232,13 @@ class Dispatcher:
     ) -> Check | None:
         """What is wrong with an answer, if anything is. A right one ends the walk."""
         _report(errand, Stage("validate", candidate.name))
-        checks = await errand.accept(answer, candidate)
+        try:
+            checks = await errand.accept(answer, candidate)
+        except asyncio.CancelledError:
+            _record(errand, walk, _unneeded(candidate, call, at, answer.usage))
+            raise
         if walk.answer is not None:  # another's was accepted meanwhile
+            _record(errand, walk, _unneeded(candidate, call, at, answer.usage))
             return None
         walk.checks = checks
         wrong = next((c for c in checks if not c.passed), None)
@@ -250,6 +256,10 @@ class _Route:
 
     left: list[Candidate]
     passed_over: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+
+
+def _unneeded(candidate: Candidate, call: Call, at: tuple[float, float], used: Usage) -> Attempt:
+    return attempt(candidate, call, "cancelled", "cancelled: it was no longer needed", at=at, usage=used)
 
 
 def _told(wait: Wait) -> str:
