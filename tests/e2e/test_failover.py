@@ -228,6 +228,22 @@ async def test_a_server_that_stays_down_is_left_alone_and_taken_back(tmp_path: P
         assert await w.breaker() == "closed"
 
 
+async def test_nobody_waits_for_the_one_who_feels_whether_it_is_back(tmp_path: Path) -> None:
+    async with world(tmp_path, "groq", [faults.says(faults.busy)] * 3 + [faults.silent], limits=(1.0, 5.0)) as w:
+        for number in range(3):
+            await w.ask(f"Why {number}?")
+        w.clock.ahead = 7
+
+        async def seconds(number: int) -> float:
+            began = time.monotonic()
+            assert (await w.ask(f"Why {number}?")).text == RESCUE
+            return time.monotonic() - began
+
+        taken = sorted(await asyncio.gather(*(seconds(number) for number in range(5))))
+        assert len(w.first.got) == 4
+        assert taken[3] < 0.8 < taken[4]
+
+
 FAILING = {
     "overloaded": (faults.says(faults.busy), "Try again in"),
     "broken": (faults.cut, "Try again in"),

@@ -26,6 +26,7 @@ class Wish:
     priority: Priority
     until: float
     waiting: Callable[[Candidate, float], None] = lambda candidate, seconds: None  # told when a wait begins
+    others: bool = False  # somebody else can be asked: who is down, or being felt for, is not waited for then
 
 
 @dataclass(slots=True)
@@ -106,6 +107,8 @@ class Doorman:
         return min(waits, key=lambda wait: wait.seconds)
 
     def _worth(self, wait: Wait, wish: Wish) -> bool:
+        if wait.kind == "breaker" and wish.others:
+            return False
         return self.clock.now() + wait.seconds <= wish.until
 
     async def _pause(self, seconds: float, called: asyncio.Event) -> None:

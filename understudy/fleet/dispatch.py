@@ -72,8 +72,11 @@ class Dispatcher:
             stop = self._next_stop(errand, walk, route)
             if not stop:
                 continue
-            got = await self._admit(errand, walk, stop)
+            others = not last and len(route.left) > len(stop)
+            got = await self._admit(errand, stop, others=others)
             if isinstance(got, Wait):
+                if got.kind == "breaker" and others:
+                    again += stop  # not waited for yet
                 for candidate in stop:
                     route.left.remove(candidate)
                     walk.skip(candidate, _told(got))
@@ -112,7 +115,9 @@ class Dispatcher:
                 stop.append(candidate)
         return stop
 
-    async def _admit(self, errand: Errand, walk: Walk, stop: Sequence[Candidate], *, wait: bool = True) -> Tab | Wait:
+    async def _admit(
+        self, errand: Errand, stop: Sequence[Candidate], *, wait: bool = True, others: bool = False
+    ) -> Tab | Wait:
         now = self.clock.now()
         left = errand.deadline - now
         wish = Wish(
@@ -120,6 +125,7 @@ class Dispatcher:
             errand.priority,
             now + min(errand.patience, left / 2) if wait else now,
             lambda candidate, seconds: _report(errand, Stage("wait", f"{candidate.name}, {seconds:.1f} s")),
+            others,
         )
         costs = {c.domain: self.caller.cost(replace(errand.call, output_cap=_room(errand.call, c)), c) for c in stop}
         seconds = {c.domain: min(errand.call.timeout, errand.timing(c).total, left) for c in stop}
@@ -161,7 +167,7 @@ class Dispatcher:
 
     async def _second(self, errand: Errand, walk: Walk, route: _Route) -> Tab | None:
         stop = self._next_stop(errand, walk, route)
-        got = await self._admit(errand, walk, stop, wait=False) if stop else None
+        got = await self._admit(errand, stop, wait=False) if stop else None
         if not isinstance(got, Tab):
             return None
         route.left.remove(got.candidate)
@@ -211,7 +217,7 @@ class Dispatcher:
             if self.clock.now() >= errand.deadline:
                 return None
             call = replace(call, prompt=_with_reason(errand.call.prompt, wrong))
-            more = await self._admit(replace(errand, call=call), walk, [candidate])
+            more = await self._admit(replace(errand, call=call), [candidate])
             if isinstance(more, Wait):
                 walk.skip(candidate, _told(more))
                 return None
