@@ -150,6 +150,14 @@ async def test_a_named_time_that_is_near_is_waited_for_when_nobody_else_answers(
     assert walk.retry_after(stage.clock.now()) == pytest.approx(20, abs=1)
 
 
+async def test_who_is_down_is_waited_for_only_when_nobody_else_can_be_asked() -> None:
+    stage = Stage(small="back", flash="f")
+    await stage.refuse(A, Failure.OVERLOAD, 2)
+    assert outcomes(await stage.walk(patience=3.0)) == ["flash:ok"]
+    await stage.refuse(B, Failure.DAY_QUOTA, 900)
+    assert outcomes(await stage.walk(patience=3.0)) == ["small:ok"]
+
+
 async def test_trouble_that_passes_names_a_time_and_what_does_not_names_a_remedy() -> None:
     stage = Stage(small=failed(Failure.TRANSPORT), flash=failed(Failure.OVERLOAD))
     walk = await stage.walk()

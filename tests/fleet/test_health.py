@@ -89,3 +89,17 @@ def test_who_names_a_time_is_believed_until_it_breaks_its_word() -> None:
     health.fail(NOW + 1, Failure.OVERLOAD, 1.0, 0.5)
     assert health.state(NOW + 2) == "open"
     assert health.until >= NOW + 1 + FIRST_COOLDOWN
+
+
+def test_to_be_overtaken_now_and_then_is_nothing_but_a_habit_opens_it() -> None:
+    health = Health()
+    for number in range(40):
+        health.succeed(1.0, 0.0)
+        if number % 10 == 0:
+            health.lag(NOW, 2.0, 0.5)
+    assert health.state(NOW) == "closed"
+    slow = health.slow
+    for _ in range(12):
+        health.lag(NOW, 4.0, 0.5)
+    assert health.state(NOW) == "open"
+    assert health.slow > slow

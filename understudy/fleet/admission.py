@@ -26,6 +26,7 @@ class Wish:
     priority: Priority
     until: float
     waiting: Callable[[Candidate, float], None] = lambda candidate, seconds: None  # told when a wait begins
+    others: bool = False  # somebody else can be asked: who is down, or being felt for, is not waited for then
 
 
 @dataclass(slots=True)
@@ -106,6 +107,8 @@ class Doorman:
         return min(waits, key=lambda wait: wait.seconds)
 
     def _worth(self, wait: Wait, wish: Wish) -> bool:
+        if wait.kind == "breaker" and wish.others:
+            return False
         return self.clock.now() + wait.seconds <= wish.until
 
     async def _pause(self, seconds: float, called: asyncio.Event) -> None:
@@ -146,6 +149,7 @@ class QuotaGuard:
         name = hold.id if hold is not None else ""
         if name in self._holds:
             self.tab.holds[name] = came_to(self.tab.candidate, usage)
+            self.tab.used += usage or Usage()
             hold = self._holds.pop(name)
         await self.inner.after(hold, usage)
 

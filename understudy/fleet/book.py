@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from understudy.fleet.page import Came, Close, Granted, Page, Reserve, Wait
+from understudy.fleet.page import OVERTAKEN, Came, Close, Granted, Page, Reserve, Wait
 from understudy.store.pages import Pages
 from understudy.types import Candidate, Failure, Reading, Standing, Usage
 
@@ -73,6 +73,7 @@ class Tab:
     holds: dict[str, Came | None] = field(default_factory=dict[str, "Came | None"])  # None: in flight
     probe: bool = False
     unused: str = ""  # granted beforehand; the first request takes it
+    used: Usage = field(default_factory=Usage)  # as far as it was measured, whatever becomes of the attempt
 
 
 class Book:
@@ -186,6 +187,10 @@ class Book:
         if known is None or known[0] is not candidate:  # an id may have been another's before
             known = self._smalls[id(candidate)] = (candidate, _entry("", candidate, SMALL, 0.0))
         return known[1]
+
+    async def overtaken(self, candidate: Candidate, seconds: float) -> None:
+        """A hedged call has been out for so long, and somebody who was asked later has answered first."""
+        await self.close(Tab(candidate), OVERTAKEN, seconds=seconds)
 
     async def states(self, fleet: Sequence[Candidate]) -> Mapping[str, State]:
         """How every candidate stands, by its domain."""

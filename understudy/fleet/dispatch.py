@@ -32,6 +32,7 @@ from understudy.types import (
     Progress,
     Sensitivity,
     Stage,
+    Usage,
     Worker,
 )
 
@@ -73,8 +74,11 @@ class Dispatcher:
             stop = self._next_stop(errand, walk, route)
             if not stop:
                 continue
-            got = await self._admit(errand, walk, stop)
+            others = not last and len(route.left) > len(stop)
+            got = await self._admit(errand, stop, others=others)
             if isinstance(got, Wait):
+                if got.kind == "breaker" and others:
+                    again += stop  # not waited for yet
                 for candidate in stop:
                     route.left.remove(candidate)
                     walk.skip(candidate, _told(got))
@@ -117,7 +121,9 @@ class Dispatcher:
                 stop.append(candidate)
         return stop
 
-    async def _admit(self, errand: Errand, walk: Walk, stop: Sequence[Candidate], *, wait: bool = True) -> Tab | Wait:
+    async def _admit(
+        self, errand: Errand, stop: Sequence[Candidate], *, wait: bool = True, others: bool = False
+    ) -> Tab | Wait:
         now = self.clock.now()
         left = errand.deadline - now
         wish = Wish(
@@ -125,6 +131,7 @@ class Dispatcher:
             errand.priority,
             now + min(errand.patience, left / 2) if wait else now,
             lambda candidate, seconds: _report(errand, Stage("wait", f"{candidate.name}, {seconds:.1f} s")),
+            others,
         )
         costs = {c.domain: self.caller.cost(replace(errand.call, output_cap=_room(errand.call, c)), c) for c in stop}
         seconds = {c.domain: min(errand.call.timeout, errand.timing(c).total, left) for c in stop}
@@ -140,20 +147,24 @@ class Dispatcher:
         self, errand: Errand, walk: Walk, tab: Tab, route: _Route
     ) -> list[tuple[Candidate, CallFailed]]:
         """Try it; where the policy hedges, and it takes longer than nearly always, the next one at the same time."""
-        first = asyncio.ensure_future(self._try(errand, walk, tab, others=bool(route.left)))
+        first, began = asyncio.ensure_future(self._try(errand, walk, tab, others=bool(route.left))), self.clock.now()
         tasks = {first: tab.candidate}
         try:
             slow = (await self.book.states([tab.candidate]))[tab.candidate.domain].slow
             if slow and route.left:
                 await self._until(first, slow)
                 second = None if first.done() else await self._second(errand, walk, route)
-                if second is not None:
+                if second is not None and walk.ended:  # the first one has answered while room was sought
+                    await self.book.refund(second)
+                elif second is not None:
                     tasks[asyncio.ensure_future(self._try(errand, walk, second, others=True))] = second.candidate
             failed: list[tuple[Candidate, CallFailed]] = []
             running = set(tasks)
             while running and not walk.ended:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 failed += [(tasks[task], failure) for task in done if (failure := task.result()) is not None]
+            if walk.answer is not None and not first.done():
+                await self.book.overtaken(tab.candidate, self.clock.now() - began)
             return failed
         finally:
             for task in tasks:
@@ -162,7 +173,7 @@ class Dispatcher:
 
     async def _second(self, errand: Errand, walk: Walk, route: _Route) -> Tab | None:
         stop = self._next_stop(errand, walk, route)
-        got = await self._admit(errand, walk, stop, wait=False) if stop else None
+        got = await self._admit(errand, stop, wait=False) if stop else None
         if not isinstance(got, Tab):
             return None
         route.left.remove(got.candidate)
@@ -212,19 +223,15 @@ class Dispatcher:
                 await self._note_wait(walk, candidate, call, failure)
                 return failure
             except asyncio.CancelledError:
-                at = (started, self.clock.now())
-                _record(
-                    errand, walk, attempt(candidate, call, "cancelled", "cancelled: it was no longer needed", at=at)
-                )
+                _record(errand, walk, _unneeded(candidate, call, (started, self.clock.now()), tab.used))
                 raise
-            at = (started, self.clock.now())
-            wrong = await self._judge(errand, walk, candidate, call, answer, at)
+            wrong = await self._judge(errand, walk, candidate, call, answer, (started, self.clock.now()))
             if wrong is None or turn == 1 or len(walk.attempts) >= errand.max_attempts:
                 return None
             if self.clock.now() >= errand.deadline:
                 return None
             call = replace(call, prompt=_with_reason(errand.call.prompt, wrong))
-            more = await self._admit(replace(errand, call=call), walk, [candidate])
+            more = await self._admit(replace(errand, call=call), [candidate])
             if isinstance(more, Wait):
                 walk.skip(candidate, _told(more))
                 return None
@@ -252,6 +259,7 @@ class Dispatcher:
             _record(errand, walk, attempt(candidate, call, "cancelled", error, at=at, answer=answer))
             raise
         if walk.answer is not None:  # another's was accepted meanwhile
+            _record(errand, walk, _unneeded(candidate, call, at, answer.usage))
             return None
         walk.checks = checks
         wrong = next((c for c in checks if not c.passed), None)
@@ -280,6 +288,10 @@ class _Route:
         whole = self.troubles[failed.provider] > 1
         alike = [c for c in self.left if c.provider == failed.provider and (whole or c.model == failed.model)]
         self.left = [c for c in self.left if c not in alike] + alike
+
+
+def _unneeded(candidate: Candidate, call: Call, at: tuple[float, float], used: Usage) -> Attempt:
+    return attempt(candidate, call, "cancelled", "cancelled: it was no longer needed", at=at, usage=used)
 
 
 def _told(wait: Wait) -> str:

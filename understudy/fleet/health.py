@@ -43,9 +43,7 @@ class Health:
     def succeed(self, seconds: float, first_token: float) -> None:
         self._count(0.0)
         self.until, self.probe, self.opened, self.row, self.reason = 0.0, "", 0, 0, ""
-        if seconds > 0:
-            self.spread += WEIGHT * (abs(seconds - (self.latency or seconds)) - self.spread)
-            self.latency = seconds if not self.latency else self.latency + WEIGHT * (seconds - self.latency)
+        self._took(seconds)
         if first_token > 0:
             known = self.first_token or first_token
             self.first_token = known + WEIGHT * (first_token - known)
@@ -55,18 +53,35 @@ class Health:
         if failure not in COUNTED:
             self.probe = ""  # it answers, even if not this
             return
-        self._count(1.0)
         self.row += 1
+        self._trip(now, str(failure), retry_after, jitter)
+
+    def lag(self, now: float, seconds: float, jitter: float) -> None:
+        """Somebody asked later answered first. It takes at least these seconds; only a habit of it opens the breaker.
+
+        Nobody hears the end of such a call: without this, a silent candidate would be raced against for ever.
+        """
+        self._took(seconds)
+        self._trip(now, "slow", None, jitter)
+
+    def _trip(self, now: float, reason: str, retry_after: float | None, jitter: float) -> None:
+        self._count(1.0)
         probing, self.probe = self.state(now) == "half-open", ""
-        flaps = self.calls >= ENOUGH and self.trouble > SHARE
-        if probing or self.row >= ROW or flaps or retry_after is not None:
-            seconds = min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0 ** min(self.opened, 10)) * (0.75 + 0.5 * jitter)
-            if not (probing or self.row >= ROW or flaps):
-                seconds = 0.0  # who names a time is believed, as long as it keeps its word
-            self.opened += 1
-            # The longer of the old and the new: a short failure never shortens a long rest.
-            self.until = max(self.until, now + max(seconds, retry_after or 0.0))
-            self.reason = str(failure)
+        down = probing or self.row >= ROW or (self.calls >= ENOUGH and self.trouble > SHARE)
+        if not down and retry_after is None:
+            return
+        seconds = min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0 ** min(self.opened, 10)) * (0.75 + 0.5 * jitter)
+        if not down:
+            seconds = 0.0  # who names a time is believed, as long as it keeps its word
+        self.opened += 1
+        # The longer of the old and the new: a short failure never shortens a long rest.
+        self.until = max(self.until, now + max(seconds, retry_after or 0.0))
+        self.reason = reason
+
+    def _took(self, seconds: float) -> None:
+        if seconds > 0:
+            self.spread += WEIGHT * (abs(seconds - (self.latency or seconds)) - self.spread)
+            self.latency = seconds if not self.latency else self.latency + WEIGHT * (seconds - self.latency)
 
     def _count(self, failed: float) -> None:
         self.calls += 1

@@ -25,6 +25,8 @@ NO_LONGER = 30.0  # seconds a batch waits so; then it takes what it can get
 MOST = 10**15  # requests or tokens; more is no limit anybody counts in
 LONGEST_RESET = 40 * DAY
 
+OVERTAKEN = "overtaken"  # a hedged call that somebody asked later has answered first
+
 Amounts = Mapping[Counted, float]
 Came = tuple[int, int] | Literal["nothing", "all"]  # (input, output) tokens; all: unknown, so what was reserved
 
@@ -49,7 +51,7 @@ class Reserve:
 class Close:
     """An attempt has ended: its holds with what each came to, and what was seen.
 
-    outcome is "ok" or a Failure; None leaves the health alone (the caller went away).
+    outcome is "ok", a Failure, or OVERTAKEN; None leaves the health alone (the caller went away).
     """
 
     model: str
@@ -182,6 +184,8 @@ class Page:
         if entry.outcome == "ok":
             self.answers += 1
             health.succeed(entry.seconds, entry.first_token)
+        elif entry.outcome == OVERTAKEN:
+            health.lag(now, entry.seconds, entry.jitter)
         elif entry.outcome is not None:
             failure = Failure(entry.outcome)
             health.fail(now, failure, entry.retry_after, entry.jitter)
