@@ -147,7 +147,7 @@ async def test_one_asks_once_and_the_other_answers(tmp_path: Path, name: str, st
             began = time.monotonic()
             reply = await w.ask(streamed=streamed)
             assert reply.text == RESCUE, kind
-            assert time.monotonic() - began < 2.0, kind
+            assert time.monotonic() - began < 4.0, kind
             failed, answered = reply.attempts
             assert failed.outcome in expected, kind
             assert (answered.outcome, answered.input_tokens, answered.output_tokens) == ("ok", *wires.USED), kind
@@ -229,7 +229,7 @@ async def test_a_server_that_stays_down_is_left_alone_and_taken_back(tmp_path: P
 
 
 async def test_nobody_waits_for_the_one_who_feels_whether_it_is_back(tmp_path: Path) -> None:
-    async with world(tmp_path, "groq", [faults.says(faults.busy)] * 3 + [faults.silent], limits=(1.0, 5.0)) as w:
+    async with world(tmp_path, "groq", [faults.says(faults.busy)] * 3 + [faults.silent], limits=(1.5, 5.0)) as w:
         for number in range(3):
             await w.ask(f"Why {number}?")
         w.clock.ahead = 7
@@ -241,7 +241,7 @@ async def test_nobody_waits_for_the_one_who_feels_whether_it_is_back(tmp_path: P
 
         taken = sorted(await asyncio.gather(*(seconds(number) for number in range(5))))
         assert len(w.first.got) == 4
-        assert taken[3] < 0.8 < taken[4]
+        assert taken[3] < 1.2 < taken[4]
 
 
 FAILING = {
