@@ -105,6 +105,34 @@ async def test_one_reaction_per_class(failure: Failure, expected: list[str]) -> 
     assert outcomes(walk) == expected
 
 
+@pytest.mark.parametrize("failure", [Failure.OVERLOAD, Failure.TRANSPORT, Failure.MALFORMED, Failure.UNAVAILABLE])
+async def test_an_outage_does_not_use_up_the_attempts(failure: Failure) -> None:
+    """Three accounts of two models at a provider that is down, and the cap is three attempts."""
+    stage = Stage(small=failed(failure), flash="f")
+    models = [replace(A, model=m, account=a) for m in ("small", "large") for a in ("a", "b", "c")]
+    for candidate in models:
+        stage.workers[candidate.domain] = FakeWorker(candidate, [failed(failure)], stage.clock, 0.5)
+    walk = await stage.walk(chain=(*models, B), max_attempts=3)
+    assert outcomes(walk) == [f"small:{failure}", f"large:{failure}", "flash:ok"]
+
+
+async def test_an_answer_rejected_twice_is_not_asked_of_the_same_model_elsewhere() -> None:
+    stage = Stage(small=["", ""], large="l")
+    stage.workers[A.domain].candidate = A
+    again = replace(A, account="b")
+    stage.workers[again.domain] = FakeWorker(again, [""], stage.clock, 0.5)
+    walk = await stage.walk(chain=(A, again, A2))
+    assert outcomes(walk) == ["small:rejected", "small:rejected", "large:ok"]
+
+
+async def test_errors_in_disguise_open_the_breaker() -> None:
+    stage = Stage(small=["", "", "", ""], flash="f")
+    for _ in range(2):
+        await stage.walk()
+    assert await stage.rests(A) > 0
+    assert outcomes(await stage.walk()) == ["flash:ok"]
+
+
 async def test_a_quota_failure_rests_and_the_longer_rest_wins() -> None:
     stage = Stage(small=failed(Failure.MINUTE_QUOTA, retry_after=40), flash="f")
     await stage.walk()

@@ -113,6 +113,37 @@ def test_patience_ends_and_the_answer_says_when() -> None:
     run_virtually(run())
 
 
+class Counting(LoopClock):
+    """A clock that notices when somebody who waits does not sleep."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def now(self) -> float:
+        self.looks += 1
+        assert self.looks < 2_000, "it spins"
+        return super().now()
+
+
+def test_who_is_overtaken_at_the_head_of_the_line_sleeps_on() -> None:
+    async def run() -> None:
+        clock = Counting()
+        door = Doorman(Book(MemoryPages(PageForm(), clock), random.Random(1)), clock)
+        costs, seconds = {SCARCE.domain: Cost(1, 1)}, {SCARCE.domain: 5.0}
+
+        async def one(session: str, priority: Priority) -> None:
+            tab = await door.admit([SCARCE], costs, seconds, Wish(session, priority, clock.now() + 60))
+            assert isinstance(tab, Tab)
+            await door.book.settle(tab, Usage(1, 1))
+
+        waiting = [asyncio.ensure_future(one("b", BATCH)) for _ in range(3)]
+        await clock.sleep(0.5)
+        waiting.append(asyncio.ensure_future(one("i", INTERACTIVE)))
+        await asyncio.gather(*waiting)
+
+    run_virtually(run())
+
+
 def test_a_full_line_says_so_at_once() -> None:
     async def run() -> None:
         clock = LoopClock()

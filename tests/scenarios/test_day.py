@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from understudy.config.load import parse
 from understudy.director import validators
 from understudy.fleet.page import Granted, Page, Reserve
 from understudy.scenarios.day import rehearse_day
@@ -128,19 +129,10 @@ def test_a_crash_of_ours_is_in_the_report(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_money_is_counted_and_kept_to() -> None:
-    scenario = load_scenario("normal")
-    table: Mapping[str, Any] = {
-        "money": {"usd_per_day": 0.02},
-        "providers": {
-            "openai": {"kind": "rehearsal", "plays": "openai", "free": False, "models": [{"id": "gpt-4.1"}]},
-            "local": {"kind": "rehearsal", "plays": "local"},
-        },
-    }
-    from understudy.config.load import parse
-
-    traffic = scenario.traffic.model_copy(update={"shape": "flat", "private": 0.0, "best": 1.0})
-    paid = replace(scenario, settings=parse(table, "the test"), requests=200, hours=1.0, traffic=traffic)
-    report = rehearse_day(paid)
-    assert 0 < report.paid_usd <= 0.02
+    openai = {"kind": "rehearsal", "plays": "openai", "free": False, "models": [{"id": "gpt-4.1"}]}
+    settings = parse({"money": {"usd_per_day": 0.05}, "providers": {"openai": openai}}, "the test")
+    report = rehearse_day(replace(busy("normal", 200, private=0.0), settings=settings))
+    assert 0.02 < report.paid_usd <= 0.05
     assert report.overspent == ()
-    assert report.answered == 200
+    assert 0 < report.answered < 200
+    assert report.failed == {"BudgetRefused": 200 - report.answered}

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from understudy.fleet.page import OVERTAKEN, Came, Close, Granted, Page, Reserve, Wait
+from understudy.fleet.page import DISGUISED, OVERTAKEN, VOUCHED, Came, Close, Granted, Page, Reserve, Wait
 from understudy.store.pages import Pages
 from understudy.types import Candidate, Failure, Reading, Standing, Usage
 
@@ -187,6 +187,18 @@ class Book:
         if known is None or known[0] is not candidate:  # an id may have been another's before
             known = self._smalls[id(candidate)] = (candidate, _entry("", candidate, SMALL, 0.0))
         return known[1]
+
+    async def saw_through(self, candidate: Candidate) -> None:
+        """What came with status 200 was an error after all."""
+        await self.close(Tab(candidate), DISGUISED)
+
+    async def vouch(self, candidate: Candidate) -> None:
+        """Its answer was accepted. Only news where the last ones were errors in disguise."""
+        pages, _ = await self.pages.look()
+        page = pages.get(candidate.quota)
+        health = page.health.get(candidate.model) if page is not None else None
+        if health is not None and health.fooled:
+            await self.close(Tab(candidate), VOUCHED)
 
     async def overtaken(self, candidate: Candidate, seconds: float) -> None:
         """A hedged call has been out for so long, and somebody who was asked later has answered first."""

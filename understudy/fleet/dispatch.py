@@ -39,6 +39,7 @@ from understudy.types import (
 SMALLEST_ANSWER = 64  # tokens; a window with less room than this is passed over
 SHARE_OF_TIME = 0.6  # of what is left, for a call that has others behind it
 BREATH = 0.5  # seconds before the only candidate is asked again
+DISGUISED = frozenset({"not_empty", "not_error"})  # checks whose no says more of the provider than of the answer
 SOON = 5.0  # seconds after which a trouble has often passed, where nobody knows better
 TIME_IS_UP = "the deadline has passed"
 
@@ -268,6 +269,9 @@ class Dispatcher:
         _record(errand, walk, attempt(candidate, call, outcome, reason, at=at, answer=answer))
         if wrong is None:
             walk.answer, walk.candidate = answer, candidate
+            await self.book.vouch(candidate)
+        elif wrong.name in DISGUISED:
+            await self.book.saw_through(candidate)
         return wrong
 
 

@@ -12,7 +12,8 @@ ENOUGH = 8  # calls before the share says anything
 FIRST_COOLDOWN = 5.0  # seconds; doubled each time the probe fails
 LONGEST_COOLDOWN = 300.0
 WEIGHT = 0.2  # of the newest call in the estimates
-COUNTED = frozenset({Failure.OVERLOAD, Failure.TRANSPORT, Failure.UNAVAILABLE})  # what says that it is down
+# What says that it is down, or that what it sends cannot be read.
+COUNTED = frozenset({Failure.OVERLOAD, Failure.TRANSPORT, Failure.UNAVAILABLE, Failure.MALFORMED})
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class Health:
     latency: float = 0.0  # seconds of a whole answer, decayed; 0: none yet
     spread: float = 0.0  # its mean deviation
     first_token: float = 0.0  # seconds
+    fooled: int = 0  # answers in a row that were errors in disguise
 
     def state(self, now: float) -> str:
         if not self.until:
@@ -64,18 +66,33 @@ class Health:
         self._took(seconds)
         self._trip(now, "slow", None, jitter)
 
+    def see_through(self, now: float, jitter: float) -> None:
+        """What it answered was an error all the same. The calls themselves succeed, so these are counted apart."""
+        self.fooled += 1
+        if self.fooled >= ROW:
+            self.opened = self.fooled - ROW
+            self._open(now, "errors in disguise", jitter)
+
+    def vouch(self) -> None:
+        """An answer of it was accepted."""
+        self.fooled = 0
+
     def _trip(self, now: float, reason: str, retry_after: float | None, jitter: float) -> None:
         self._count(1.0)
         probing, self.probe = self.state(now) == "half-open", ""
         down = probing or self.row >= ROW or (self.calls >= ENOUGH and self.trouble > SHARE)
         if not down and retry_after is None:
             return
-        seconds = min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0 ** min(self.opened, 10)) * (0.75 + 0.5 * jitter)
-        if not down:
-            seconds = 0.0  # who names a time is believed, as long as it keeps its word
+        # Who names a time is believed, as long as it keeps its word.
+        self._open(now, reason, jitter if down else None, retry_after or 0.0)
+
+    def _open(self, now: float, reason: str, jitter: float | None, at_least: float = 0.0) -> None:
+        """Rest a while, longer each time; without jitter: only as long as is asked for."""
+        seconds = min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0 ** min(self.opened, 10))
+        spread = 0.0 if jitter is None else 0.75 + 0.5 * jitter
         self.opened += 1
         # The longer of the old and the new: a short failure never shortens a long rest.
-        self.until = max(self.until, now + max(seconds, retry_after or 0.0))
+        self.until = max(self.until, now + max(seconds * spread, at_least))
         self.reason = reason
 
     def _took(self, seconds: float) -> None:

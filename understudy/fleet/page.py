@@ -26,6 +26,8 @@ MOST = 10**15  # requests or tokens; more is no limit anybody counts in
 LONGEST_RESET = 40 * DAY
 
 OVERTAKEN = "overtaken"  # a hedged call that somebody asked later has answered first
+DISGUISED = "disguised"  # what was answered turned out to be an error
+VOUCHED = "vouched"  # the first good answer after such ones
 
 Amounts = Mapping[Counted, float]
 Came = tuple[int, int] | Literal["nothing", "all"]  # (input, output) tokens; all: unknown, so what was reserved
@@ -51,7 +53,7 @@ class Reserve:
 class Close:
     """An attempt has ended: its holds with what each came to, and what was seen.
 
-    outcome is "ok", a Failure, or OVERTAKEN; None leaves the health alone (the caller went away).
+    outcome is "ok", a Failure, OVERTAKEN, DISGUISED or VOUCHED; None leaves the health alone (the caller went away).
     """
 
     model: str
@@ -186,6 +188,10 @@ class Page:
             health.succeed(entry.seconds, entry.first_token)
         elif entry.outcome == OVERTAKEN:
             health.lag(now, entry.seconds, entry.jitter)
+        elif entry.outcome == DISGUISED:
+            health.see_through(now, entry.jitter)
+        elif entry.outcome == VOUCHED:
+            health.vouch()
         elif entry.outcome is not None:
             failure = Failure(entry.outcome)
             health.fail(now, failure, entry.retry_after, entry.jitter)
