@@ -60,6 +60,7 @@ def open_house(home: Path, scripts: dict[str, Script], *, extra: str = "", top: 
     key = home / "key"
     home.mkdir(parents=True, exist_ok=True)
     key.write_text("rehearsal-key")
+    key.chmod(0o600)
     lines = [top, "[director]", 'candidate = "anthropic/opus"', ""] if "[director]" not in top else [top]
     with ExitStack() as stack:
         for name, written in scripts.items():

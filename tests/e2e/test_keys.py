@@ -159,6 +159,7 @@ async def test_no_key_is_written_anywhere(
 async def test_doctor_shows_the_age_of_keys(tmp_path: Path) -> None:
     old = tmp_path / "old"
     old.write_text(GOOD)
+    old.chmod(0o600)
     os.utime(old, (time.time() - 31 * 86400,) * 2)
     with keyed_house(tmp_path / "home", f"file:{old}", "env:K_DEAD", "env:K_NONE") as house:
         found, told = doctor(house)

@@ -32,13 +32,14 @@ def _finding(account: str, state: KeyState, rotation_days: int, now: float) -> F
     text = f"{state.source}: {age}"
     if state.aside:
         return Finding(name, "wrong", f"{text}, refused and set aside{_aside(state.aside)}", REPLACE, age_days=days)
+    remedies: list[str] = []
     if state.exposed:
-        told = f"{text}; other users of this machine may read it"
-        path = shlex.quote(str(Path(state.source.partition(":")[2]).expanduser()))
-        return Finding(name, "note", told, f"chmod 600 {path}", age_days=days)
+        text += ", other users of this machine may read it"
+        remedies.append(f"chmod 600 {shlex.quote(str(Path(state.source.partition(':')[2]).expanduser()))}")
     if days is not None and 0 < rotation_days <= days:
-        return Finding(name, "note", f"{text}, replace it every {rotation_days} days", REPLACE, age_days=days)
-    return Finding(name, "ok", text, age_days=days)
+        text += f", replace it every {rotation_days} days"
+        remedies.append(REPLACE)
+    return Finding(name, "note" if remedies else "ok", text, "; ".join(remedies), age_days=days)
 
 
 def _aside(aside: Mapping[str, float]) -> str:
