@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -97,6 +98,23 @@ def test_three_readings_that_grow_with_the_use_make_a_bucket() -> None:
     assert gauge.shape == "bucket"
     assert gauge.used(NOW + 0.06 + 4) == pytest.approx(4, abs=0.1)
     assert gauge.wait(NOW + 4, 28) == pytest.approx(4, abs=0.2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rolling_day_that_is_nearly_used_up_is_no_bucket(seed: int) -> None:
+    """Its reset is then as long as that of a full bucket, and grows by chance where requests come at odd moments."""
+    day, chance = ServerWindow(1000, 86_400.0), random.Random(seed)
+    gauge = gauge_of(Window("RPD", "requests", 1000, 86_400.0), NOW)
+    now = NOW
+    for _ in range(1000):
+        now += chance.expovariate(1 / 40)
+        day.take(now, 1)
+        answered = now + 0.3
+        gauge.take(answered, 1, ours=True)
+        left, reset = day.limit - day.used(answered), day.reset(answered)
+        read(gauge, Reading("requests", 1000, left, round(reset, 2)), answered)
+        assert gauge.shape != "bucket"
+    assert gauge.wait(now + 600, 1) > 3600
 
 
 def test_an_edge_that_proves_true_makes_it_fixed() -> None:

@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from understudy.types import Counted, Reading, Window
 
 SLOTS = 64  # pieces of a window whose amounts are kept together; each frees with its last
+GROWTH = 0.05  # of the limit, that must be used between the first clue and the last
 CLUES = 3  # readings that must agree before a window is taken for a bucket
 SUSPECT = 0.4  # share of a limit which, once used, makes the limit itself suspect when the server refuses
 RELEARN = 60  # windows after which a limit learned from a refusal gives way to the catalogue's again
@@ -52,6 +53,7 @@ class Gauge:
     foreign: float = 0.0  # until when the count holds what is not known to be ours
     clues: int = 0  # readings in a row that fit a bucket
     told: tuple[float, float] = (0.0, 0.0)  # (used, reset) of the last reading
+    since: tuple[float, float] = (0.0, 0.0)  # the same, before the first of the clues
     watched: float = 0.0  # since when nobody but us has used it, for all we know
     filled: float = 0.0  # when our own first filled it without a refusal; 0: never
 
@@ -236,14 +238,24 @@ class Gauge:
         fits = abs(reading.reset - full_in) <= max(0.1 * full_in, self.seconds / self.limit)
         if fits and said >= 2 and said > used_before and reading.reset > reset_before:
             self.clues += 1
+            if self.clues == 1:
+                self.since = (used_before, reset_before)
         elif not fits:
             self.clues = 0
             if self.shape == "bucket" and said >= 2:
                 self.shape = "rolling"
         self.told = (said, reading.reset)
-        if self.clues >= CLUES and self.shape != "bucket":
+        if self.clues >= CLUES and self.shape != "bucket" and self._grew(said, reading.reset):
             self.shape, self.edge = "bucket", 0.0
             self.level, self.seen = self.total, now
+
+    def _grew(self, said: float, reset: float) -> bool:
+        """Whether the reset grew with what is used: that of a rolling window that is nearly full fits only by chance."""
+        used, before = self.since
+        grown, each = said - used, self.seconds / self.limit
+        return (
+            grown >= max(2.0, GROWTH * self.limit) and abs(reset - before - grown * each) <= 0.3 * grown * each + each
+        )
 
     def _reconcile(self, said: float, *, sent: float, now: float, own: float, reserved: float) -> None:
         """Correct only what the requests in flight cannot explain.
