@@ -109,7 +109,7 @@ def test_a_rolling_day_that_is_nearly_used_up_is_no_bucket(seed: int) -> None:
     for _ in range(1000):
         now += chance.expovariate(1 / 40)
         day.take(now, 1)
-        answered = now + 0.3
+        answered = now + chance.uniform(0.1, 3.0)
         gauge.take(answered, 1, ours=True)
         left, reset = day.limit - day.used(answered), day.reset(answered)
         read(gauge, Reading("requests", 1000, left, round(reset, 2)), answered)
