@@ -89,9 +89,9 @@ class Doorman:
     ) -> Tab | Wait:
         ordered = list(among)
         if len(ordered) > 1:
-            states = await self.book.states(ordered)
+            seen = await self.book.outlooks(ordered)
             # Round-robin is the chain's order; the stable sort keeps it among those that have the same share left.
-            ordered.sort(key=lambda c: (states[c.domain].wait, -round(states[c.domain].left, 1)))
+            ordered.sort(key=lambda c: (seen[c.domain][0], -round(seen[c.domain][1], 1)))
         waits: list[Wait] = []
         for candidate in ordered:
             got = await self.book.reserve(

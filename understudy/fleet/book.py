@@ -170,9 +170,8 @@ class Book:
         return tuple(standing for c, page in known if (standing := self._standing(c, page, now)) is not None)
 
     def _standing(self, candidate: Candidate, page: Page, now: float) -> Standing | None:
-        wait = page.wait(self._small(candidate), now)
-        seconds = 0.0 if wait is None or wait.kind == "fresh" else round(min(wait.seconds, 1e9), 1)
-        left = round(min([max(0.0, 1 - math.ceil(g.used(now)) / g.limit) for g in page.gauges], default=1.0), 2)
+        seconds, left = self._outlook(candidate, page, now)
+        seconds, left = round(min(seconds, 1e9), 1), round(left, 2)
         health = page.health.get(candidate.model)
         if health is None:
             return None if not seconds and left == 1.0 else Standing(candidate.domain, seconds, left)
@@ -180,6 +179,18 @@ class Book:
         if not seconds and left == 1.0 and breaker == "closed" and not latency and not first:
             return None
         return Standing(candidate.domain, seconds, left, breaker, latency, first)
+
+    async def outlooks(self, fleet: Sequence[Candidate]) -> dict[str, tuple[float, float]]:
+        """By domain: seconds until a small request can run, and the share of its tightest window that is left."""
+        pages, now = await self.pages.look()
+        return {c.domain: self._outlook(c, pages[c.quota], now) if c.quota in pages else (0.0, 1.0) for c in fleet}
+
+    def _outlook(self, candidate: Candidate, page: Page, now: float) -> tuple[float, float]:
+        wait = page.wait(self._small(candidate), now)
+        left = 1.0
+        for gauge in page.gauges:  # which have just been asked
+            left = min(left, 1 - math.ceil(gauge.count) / gauge.limit)
+        return 0.0 if wait is None or wait.kind == "fresh" else wait.seconds, max(0.0, left)
 
     def _small(self, candidate: Candidate) -> Reserve:
         """A small request to this candidate; the same one each time."""

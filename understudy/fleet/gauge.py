@@ -60,13 +60,28 @@ class Gauge:
     def used(self, now: float) -> float:
         """What the server may have counted by now."""
         self._age(now)
+        return self.count
+
+    @property
+    def count(self) -> float:
+        """The same as it stood when the gauge was last asked."""
         return (self.level if self.shape == "bucket" else self.total) + self.held
+
+    def is_of(self, window: Window) -> bool:
+        """Whether it counts in this window, whatever its limit."""
+        return (
+            self.name == window.name
+            and self.seconds == window.seconds
+            and self.zone == window.zone
+            and self.counts == window.counts
+        )
 
     def wait(self, now: float, amount: float) -> float:
         """Seconds until `amount` fits; 0 now, infinite never. Assumes that what is in flight is answered now."""
         if amount > self.limit:
             return math.inf
-        over = self.used(now) + amount - self.limit
+        self._age(now)
+        over = (self.level if self.shape == "bucket" else self.total) + self.held + amount - self.limit
         if over <= 0:
             return 0.0
         if self.zone:
@@ -250,7 +265,7 @@ class Gauge:
             self.level, self.seen = self.total, now
 
     def _grew(self, said: float, reset: float) -> bool:
-        """Whether the reset grew with what is used: that of a rolling window that is nearly full fits only by chance."""
+        """Whether the reset grew with what is used: a nearly full rolling window's fits only by chance."""
         used, before = self.since
         grown, each = said - used, self.seconds / self.limit
         return (

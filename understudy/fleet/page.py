@@ -119,12 +119,14 @@ class Page:
         now = self._turn_to(now)
         self._suit(entry.windows)
         amounts = self._amounts(entry)
-        waits = [(gauge, gauge.wait(now, amounts[gauge.counts])) for gauge in self.gauges]
-        for gauge, seconds in waits:
+        longest, slowest = 0.0, None
+        for gauge in self.gauges:
+            seconds = gauge.wait(now, amounts[gauge.counts])
             if seconds == math.inf:
-                return Wait(
-                    math.inf, f"too large: {gauge.limit:,} {gauge.counts} in {gauge.name} can never hold it", "size"
-                )
+                why = f"too large: {gauge.limit:,} {gauge.counts} in {gauge.name} can never hold it"
+                return Wait(math.inf, why, "size")
+            if seconds > longest:
+                longest, slowest = seconds, gauge
         health = self.health.get(entry.model)
         if self.rest > now:
             return Wait(self.rest - now, f"resting ({self.why})", "rest")
@@ -133,10 +135,8 @@ class Page:
                 return Wait(health.until - now, f"breaker open ({health.reason})", "breaker")
             if health.probe in self.held:
                 return Wait(health.latency or SOON, "breaker half-open, one call is trying", "breaker")
-        longest = max(waits, key=lambda found: found[1], default=None)
-        if longest is not None and longest[1] > 0:
-            gauge, seconds = longest
-            return Wait(seconds, f"{gauge.name}: {gauge.used(now):,.0f} of {gauge.limit:,} used")
+        if slowest is not None:
+            return Wait(longest, f"{slowest.name}: {slowest.used(now):,.0f} of {slowest.limit:,} used")
         if not self.held.keys() <= set(entry.own) and self._feels_its_way(amounts, now):
             return Wait(
                 health.latency if health and 0 < health.latency < 1 else SOON, "feeling out its limits", "fresh"
@@ -255,12 +255,16 @@ class Page:
 
     def _suit(self, windows: tuple[Window, ...]) -> None:
         """Take over the catalogue's windows; those a server spoke of stay."""
+        if len(self.gauges) >= len(windows):
+            for gauge, window in zip(self.gauges, windows, strict=False):
+                if gauge.prior != window.limit or not gauge.is_of(window):
+                    break
+            else:
+                return  # as nearly always
         known = {gauge.name: gauge for gauge in self.gauges}
         for window in windows:
             gauge = known.get(window.name)
-            if gauge is None or (gauge.seconds, gauge.zone, gauge.counts) != (
-                window.seconds, window.zone, window.counts,
-            ):  # fmt: skip
+            if gauge is None or not gauge.is_of(window):
                 if gauge is not None:
                     self.gauges.remove(gauge)
                 self.gauges.append(self._with_held(gauge_of(window, self.seen)))
@@ -305,6 +309,8 @@ class Page:
         else:
             now = max(now, self.seen)
         self.seen = now
+        if not self.held:
+            return now
         for name in [name for name, held in self.held.items() if held.until <= now]:
             held = self.held.pop(name)
             for gauge in self.gauges:
