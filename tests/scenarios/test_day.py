@@ -14,8 +14,8 @@ import pytest
 from understudy.config.load import parse
 from understudy.director import validators
 from understudy.fleet.page import Granted, Page, Reserve
-from understudy.scenarios.day import rehearse_day
 from understudy.scenarios.home import RememberingGate
+from understudy.scenarios.rehearsal import rehearse_day
 from understudy.scenarios.report import Report
 from understudy.scenarios.scenario import Scenario, load_scenario, shipped
 from understudy.store import ledger_rules
@@ -51,7 +51,7 @@ def test_a_busy_hour_earns_no_refusal_and_uses_what_is_free() -> None:
 def test_the_same_again_also_with_another_order_of_sets() -> None:
     code = (
         "from dataclasses import replace\n"
-        "from understudy.scenarios.day import rehearse_day\n"
+        "from understudy.scenarios.rehearsal import rehearse_day\n"
         "from understudy.scenarios.scenario import load_scenario\n"
         "print(rehearse_day(replace(load_scenario('weather'), requests=300, hours=0.1)).digest)\n"
     )

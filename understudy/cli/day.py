@@ -14,7 +14,7 @@ from understudy.cli.terminal import hint, is_lively, say
 from understudy.errors import UsageError, ValidationFailed
 
 if TYPE_CHECKING:
-    from understudy.scenarios.day import Progress
+    from understudy.scenarios.rehearsal import Progress
     from understudy.scenarios.report import Report, Took
     from understudy.scenarios.scenario import Scenario
 
@@ -36,7 +36,7 @@ def list_scenarios(*, as_json: bool) -> int:
 
 def rehearse_scenario(named: str, *, seed: int | None, requests: int | None, as_json: bool) -> int:
     """Run the day and report. Exit code 5 when it was not what the scenario expects. Raises ConfigError, UsageError."""
-    from understudy.scenarios.day import rehearse_day
+    from understudy.scenarios.rehearsal import rehearse_day
     from understudy.scenarios.scenario import MOST, load_scenario
 
     scenario = load_scenario(named)

@@ -1,4 +1,4 @@
-"""A day of a scenario, from the first task to the last: the real director and dispatcher, simulated providers."""
+"""A home's day, from the first task to the last: the real director and dispatcher, simulated providers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from understudy.rehearsal.engine import Ask
 from understudy.rehearsal.host import Host
 from understudy.rehearsal.virtual import LoopClock, run_virtually
 from understudy.scenarios.home import BrokenLines, FarPages, HomeStore, RememberingGate, RememberingScorer
-from understudy.scenarios.report import Report, Tally
+from understudy.scenarios.report import Tally
 from understudy.scenarios.scenario import Scenario
 from understudy.scenarios.traffic import Arrival, traffic
 from understudy.scenarios.weather import Sky
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 MARK = re.compile(r"mk\d{7}x")
 
-Progress = Callable[[int, int, float], None]  # (tasks ended, tasks in all, hours of the day that have passed)
+Progress = Callable[[int, float], None]  # (tasks ended, hours of the day that have passed)
 
 
-def rehearse_day(scenario: Scenario, progress: Progress = lambda done, of, hours: None) -> Report:
-    """Run the whole day. Raises ConfigError for a scenario that cannot be set up; a crash is in the report."""
+def live_through(scenario: Scenario, progress: Progress = lambda done, hours: None) -> Tally:
+    """The whole day of one home. Raises ConfigError for one that cannot be set up; a crash is in the tally."""
     return run_virtually(_Day(scenario, progress).run(), start=scenario.begins)
 
 
@@ -50,9 +50,9 @@ class _Day:
     hosts: dict[str, Host] = field(default_factory=dict[str, Host])
     tally: Tally = field(default_factory=Tally)
 
-    async def run(self) -> Report:
+    async def run(self) -> Tally:
         scenario = self.scenario
-        sky = Sky(scenario.events, scenario.begins, self.clock, random.Random(f"weather {scenario.seed}"))  # noqa: S311
+        sky = Sky(scenario.events, scenario.begins, self.clock, random.Random(f"weather {scenario.chance}"))  # noqa: S311
         parts = await self._parts(sky)
         director = Director.over(parts)
         going: set[asyncio.Task[None]] = set()
@@ -69,7 +69,7 @@ class _Day:
                 task.cancel()
             await parts.close()
         ledger = cast("MemoryLedger", parts.store.ledger)
-        return self.tally.report(scenario, self.hosts, await ledger.balances())
+        return self.tally.end(scenario.settings, self.hosts, await ledger.balances())
 
     async def _one(self, director: Director, arrival: Arrival) -> None:
         began = self.clock.now()
@@ -83,7 +83,7 @@ class _Day:
         self.tally.count(arrival, outcome, self.clock.now() - began, self.hosts)
         if self.tally.ended % 500 == 0:
             hours = (self.clock.now() - self.scenario.begins) / 3600
-            self.progress(self.tally.ended, self.scenario.requests, hours)
+            self.progress(self.tally.ended, hours)
 
     async def _parts(self, sky: Sky) -> Parts:
         settings, clock = self.scenario.settings, self.clock
@@ -101,7 +101,7 @@ class _Day:
             fleet=listed.candidates,
             notes=listed.notes,
             clock=clock,
-            book=Book(pages, random.Random(f"book {self.scenario.seed}")),  # noqa: S311  spreads, guards nothing
+            book=Book(pages, random.Random(f"book {self.scenario.chance}")),  # noqa: S311  spreads, guards nothing
         )
         parts.dispatcher.door.lines = BrokenLines(sky)
         for candidate in listed.candidates:

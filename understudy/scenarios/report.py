@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from understudy.config.settings import Settings
 from understudy.director.budget import day
 from understudy.errors import NoCandidate, UnderstudyError
 from understudy.rehearsal.host import Host
@@ -54,6 +55,7 @@ class Report:
     earned: Mapping[str, int]  # refusals for quota that no fault asked for, by provider/account/model
     tiers: Mapping[str, float]  # share of the answered tasks
     tokens: Mapping[str, int]  # by tier
+    homes: int
     director_tokens: int
     director_most: int  # in one conversation
     director_limit: int  # per conversation
@@ -90,7 +92,7 @@ class Report:
 
 @dataclass(slots=True)
 class Tally:
-    """Grows as tasks end."""
+    """What one home's day came to. Grows as tasks end."""
 
     ended: int = 0
     answered: int = 0
@@ -105,10 +107,14 @@ class Tally:
     calls: Counter[str] = field(default_factory=Counter[str])
     workers: Counter[str] = field(default_factory=Counter[str])
     tokens: Counter[str] = field(default_factory=Counter[str])
+    earned: Counter[str] = field(default_factory=Counter[str])
     sessions: Counter[str] = field(default_factory=Counter[str])
     days: Counter[str] = field(default_factory=Counter[str])
     money: Counter[str] = field(default_factory=Counter[str])
     took: dict[Priority, list[float]] = field(default_factory=lambda: {p: [] for p in Priority})
+    overspent: tuple[str, ...] = ()
+    left_reserved: int = 0
+    digest: str = ""
     _ends: dict[int, str] = field(default_factory=dict[int, str], repr=False)
 
     def count(
@@ -145,48 +151,69 @@ class Tally:
             self.told_when += isinstance(outcome, NoCandidate) and outcome.retry_after is not None
             self._ends[arrival.number] = f"{type(outcome).__name__} {who} {seconds:.3f}"
 
-    def report(self, scenario: Scenario, hosts: Mapping[str, Host], balances: tuple[Balance, ...]) -> Report:
-        limits = scenario.settings.director
+    def end(self, settings: Settings, hosts: Mapping[str, Host], balances: tuple[Balance, ...]) -> Tally:
+        """The day is over: what is left of the two sides' books. Returns itself."""
+        limits = settings.director
         seen = {
             **{f"conversation {name}": (used, limits.tokens_per_conversation) for name, used in self.sessions.items()},
             **{f"director on {name}": (used, limits.tokens_per_day) for name, used in self.days.items()},
             **{
-                f"money on {name}": (used, round(scenario.settings.money.usd_per_day * 1e6))
-                for name, used in self.money.items()
+                f"money on {name}": (used, round(settings.money.usd_per_day * 1e6)) for name, used in self.money.items()
             },
         }
-        overspent = [what for what, (used, limit) in seen.items() if used > limit]
-        overspent += [b.scope for b in balances if _over(b)]
-        answered = sum(self.workers.values())
-        digest = hashlib.sha256("\n".join(self._ends[n] for n in sorted(self._ends)).encode()).hexdigest()
-        return Report(
-            scenario=scenario.name,
-            seed=scenario.seed,
-            requests=self.ended,
-            answered=self.answered,
-            failed=dict(self.failed.most_common()),
-            told_when=self.told_when,
-            crashed=dict(self.crashed),
-            interactive=_took(self.took[Priority.INTERACTIVE]),
-            batch=_took(self.took[Priority.BATCH]),
-            calls=sum(self.calls.values()),
-            calls_by=dict(self.calls.most_common()),
-            outcomes=dict(self.outcomes.most_common()),
-            earned={f"{name}/{'/'.join(who)}": n for name, host in hosts.items() for who, n in host.earned.items()},
-            tiers={tier: round(n / answered, 4) for tier, n in self.workers.most_common()},
-            tokens=dict(self.tokens.most_common()),
-            director_tokens=sum(self.days.values()),
-            director_most=max(self.sessions.values(), default=0),
-            director_limit=limits.tokens_per_conversation,
-            paid_usd=round(self.paid, 4),
-            overspent=tuple(overspent),
-            left_reserved=sum(b.reserved.tokens + b.reserved.micro_usd for b in balances),
-            leaks=self.leaks,
-            spoilt=self.spoilt,
-            unkept=self.unkept,
-            hours=scenario.hours,
-            digest=digest[:16],
+        self.overspent = (
+            *(what for what, (used, limit) in seen.items() if used > limit),
+            *(b.scope for b in balances if _over(b)),
         )
+        self.left_reserved = sum(b.reserved.tokens + b.reserved.micro_usd for b in balances)
+        for name, host in hosts.items():
+            self.earned.update({f"{name}/{'/'.join(who)}": n for who, n in host.earned.items()})
+        ends = "\n".join(self._ends[n] for n in sorted(self._ends))
+        self.digest = hashlib.sha256(ends.encode()).hexdigest()
+        self._ends.clear()
+        return self
+
+
+def sum_up(scenario: Scenario, homes: Sequence[Tally]) -> Report:
+    """The day of all homes. Each has a director's budget of its own."""
+
+    def summed(pick: Callable[[Tally], Counter[str]]) -> dict[str, int]:
+        return dict(sum((pick(home) for home in homes), Counter[str]()).most_common())
+
+    workers = summed(lambda home: home.workers)
+    calls = summed(lambda home: home.calls)
+    digest = homes[0].digest
+    if len(homes) > 1:
+        digest = hashlib.sha256(" ".join(home.digest for home in homes).encode()).hexdigest()
+    return Report(
+        scenario=scenario.name,
+        seed=scenario.seed,
+        requests=sum(home.ended for home in homes),
+        answered=sum(home.answered for home in homes),
+        failed=summed(lambda home: home.failed),
+        told_when=sum(home.told_when for home in homes),
+        crashed=summed(lambda home: home.crashed),
+        interactive=_took([s for home in homes for s in home.took[Priority.INTERACTIVE]]),
+        batch=_took([s for home in homes for s in home.took[Priority.BATCH]]),
+        calls=sum(calls.values()),
+        calls_by=calls,
+        outcomes=summed(lambda home: home.outcomes),
+        earned=summed(lambda home: home.earned),
+        tiers={tier: round(n / sum(workers.values()), 4) for tier, n in workers.items()},
+        tokens=summed(lambda home: home.tokens),
+        homes=len(homes),
+        director_tokens=sum(sum(home.days.values()) for home in homes),
+        director_most=max((used for home in homes for used in home.sessions.values()), default=0),
+        director_limit=scenario.settings.director.tokens_per_conversation,
+        paid_usd=round(sum(home.paid for home in homes), 4),
+        overspent=tuple(what for home in homes for what in home.overspent),
+        left_reserved=sum(home.left_reserved for home in homes),
+        leaks=sum(home.leaks for home in homes),
+        spoilt=sum(home.spoilt for home in homes),
+        unkept=sum(home.unkept for home in homes),
+        hours=scenario.hours,
+        digest=digest[:16],
+    )
 
 
 def _over(balance: Balance) -> bool:

@@ -4,6 +4,8 @@ about = "What this day is about, in a sentence."
 seed = 1                              # the same seed gives the same day
 requests = 100_000                    # tasks
 hours = 24                            # how long it takes
+homes = 1                             # installations that share the tasks, each with all of [config] for itself; on a
+                                      # machine with several cores they run side by side
 begins = 2026-03-02T00:00:00Z
 
 [traffic]
@@ -44,7 +46,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -62,6 +64,7 @@ from understudy.types import Intent
 
 LARGEST = 1_000_000  # bytes of a scenario
 MOST = 2_000_000  # tasks; a day of them is an hour of work
+MANY = 64  # homes
 SHIPPED = Path(__file__).parent / "shipped"
 
 HomeFault = Literal["book_gone", "book_damaged", "queue_broken", "store_gone"]
@@ -140,6 +143,7 @@ class _File(_Strict):
     seed: int = 1
     requests: int = Field(default=10_000, ge=1, le=MOST)
     hours: float = Field(default=24.0, gt=0, le=24 * 366)
+    homes: int = Field(default=1, ge=1, le=MANY)
     begins: datetime = datetime(2026, 3, 2, tzinfo=UTC)
     traffic: Traffic = Traffic()
     config: dict[str, Any] = Field(default_factory=dict)
@@ -161,6 +165,19 @@ class Scenario:
     settings: Settings
     events: tuple[Event, ...]
     expect: Expect
+    homes: int = 1
+    home: int = 0  # which of them
+
+    @property
+    def chance(self) -> str:
+        """What chance is drawn from."""
+        return f"{self.seed}/{self.home}" if self.home else f"{self.seed}"
+
+    def dealt(self) -> tuple[Scenario, ...]:
+        """The day of each home."""
+        each, more = divmod(self.requests, self.homes)
+        parts = (replace(self, homes=1, home=n, requests=each + (n < more)) for n in range(self.homes))
+        return tuple(part for part in parts if part.requests)
 
 
 def shipped() -> tuple[str, ...]:
@@ -210,6 +227,7 @@ def parse_scenario(table: Mapping[str, Any], path: Path) -> Scenario:
         settings=settings,
         events=file.events,
         expect=file.expect,
+        homes=file.homes,
     )
 
 

@@ -32,7 +32,7 @@ class Arrival:
 
 def traffic(scenario: Scenario) -> Iterator[Arrival]:
     """Every task of the day, in the order they come."""
-    chance = random.Random(f"traffic {scenario.seed}")  # noqa: S311  a made-up day, no secret
+    chance = random.Random(f"traffic {scenario.chance}")  # noqa: S311  a made-up day, no secret
     moments = sorted(_moment(scenario, chance) for _ in range(scenario.requests))
     intents = list(scenario.traffic.tasks)
     bounds = list(accumulate(scenario.traffic.tasks.values()))

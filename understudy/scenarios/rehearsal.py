@@ -1,0 +1,95 @@
+"""The day of all homes: one in this process, several in a process each, side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, cast
+
+from understudy.errors import ConfigError, UnderstudyError
+from understudy.scenarios.day import live_through
+from understudy.scenarios.report import Report, Tally, sum_up
+from understudy.scenarios.scenario import Scenario
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+ALLOCATIONS = (
+    50_000  # between two collections: a day leaves hardly any cycles, and looking for them takes a tenth of it
+)
+
+Progress = Callable[[int, int, float], None]  # (tasks ended, tasks in all, hours of the day that have passed)
+
+
+def rehearse_day(scenario: Scenario, progress: Progress = lambda done, of, hours: None) -> Report:
+    """Run the whole day. Raises ConfigError for a scenario that cannot be set up; a crash is in the report."""
+    parts = scenario.dealt()
+    if len(parts) == 1:
+        tallies = [live_through(parts[0], lambda done, hours: progress(done, scenario.requests, hours))]
+    else:
+        tallies = _side_by_side(parts, lambda done, hours: progress(done, scenario.requests, hours))
+    return sum_up(scenario, tallies)
+
+
+def _side_by_side(parts: tuple[Scenario, ...], progress: Callable[[int, float], None]) -> list[Tally]:
+    """Each home in a process of its own, as many at a time as there are cores. None of them outlives this call."""
+    spawn = get_context("spawn")
+    waiting = list(enumerate(parts))[::-1]
+    running: dict[Connection, tuple[int, SpawnProcess]] = {}
+    done, hours, tallies = [0] * len(parts), [0.0] * len(parts), dict[int, Tally]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < (os.cpu_count() or 1):
+                number, part = waiting.pop()
+                ours, theirs = spawn.Pipe(duplex=False)
+                process = spawn.Process(target=_live, args=(part, theirs), daemon=True)
+                process.start()
+                theirs.close()
+                running[ours] = number, process
+            for ready in cast("list[Connection]", wait(list(running))):
+                number, process = running[ready]
+                said = _heard(ready, process)
+                if isinstance(said, tuple):
+                    done[number], hours[number] = said
+                    progress(sum(done), min(hours))
+                    continue
+                if isinstance(said, UnderstudyError):
+                    raise said
+                tallies[number] = said
+                process.join()
+                del running[ready]
+    finally:
+        for connection, (_, process) in running.items():
+            process.terminate()
+            process.join()
+            connection.close()
+    return [tallies[number] for number in range(len(parts))]
+
+
+def _heard(connection: Connection, process: SpawnProcess) -> tuple[int, float] | Tally | UnderstudyError:
+    try:
+        return connection.recv()
+    except EOFError:
+        process.join()
+        what = f"The process of one home of the rehearsal has ended (code {process.exitcode})."
+        raise ConfigError(
+            what, remedy="Look whether the machine is short of memory, or ask for fewer --requests."
+        ) from None
+
+
+def _live(scenario: Scenario, connection: Connection) -> None:
+    """What a home's process does. Ctrl-C is its parent's business, who ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+    gc.set_threshold(ALLOCATIONS, 20, 100)
+    with contextlib.suppress(BrokenPipeError):  # nobody listens any more
+        try:
+            said: Tally | UnderstudyError = live_through(scenario, lambda done, hours: connection.send((done, hours)))
+        except UnderstudyError as error:
+            said = error
+        connection.send(said)
