@@ -156,7 +156,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate:  # noqa: PLW1641  dataclass makes the hash
     """(provider, account, model): the thing that can be called. Ratings run from 0 to 100."""
 
     provider: str  # the user's name for it
@@ -175,6 +175,12 @@ class Candidate:
     input_price: int = 0  # list price, micro-dollars per million tokens
     output_price: int = 0
     limits: Limits = Limits()
+
+    def __eq__(self, other: object) -> bool:
+        """Field by field, and what differs first, first: a policy looks for one among many. (Python 3.13 does so.)"""
+        if not isinstance(other, Candidate):
+            return NotImplemented
+        return self.model == other.model and all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -162,3 +163,34 @@ async def test_accounts_that_share_limits_share_a_page() -> None:
     await asyncio.gather(book.settle(tab, Usage(10, 10)))
     states = await book.states([one, two])
     assert states[two.domain].levels[0].used == 1
+
+
+ENTRIES = st.one_of(
+    st.tuples(st.just("wait"), st.floats(0.01, 7200)),
+    st.tuples(st.just("ask"), st.integers(0, 2)),
+    st.tuples(st.just("fail"), st.sampled_from([Failure.OVERLOAD, Failure.MINUTE_QUOTA, Failure.TRANSPORT])),
+    st.tuples(st.just("leave"), st.integers(0, 2)),
+)
+
+
+@given(st.lists(ENTRIES, max_size=40), st.sampled_from(["", "UTC"]))
+@settings(max_examples=80)
+def test_what_a_book_remembers_of_its_pages_is_what_they_say(steps: list[tuple[str, Any]], zone: str) -> None:
+    async def run() -> None:
+        clock = LoopClock()
+        pages = MemoryPages(PageForm(), clock)
+        book = Book(pages)
+        windows = (Window("minute", "requests", 3, 60.0), Window("day", "requests", 20, 86_400.0, zone=zone))
+        fleet = [Candidate("p", "groq", "a", f"m{n}", limits=Limits(windows=windows)) for n in range(3)]
+        for what, how in steps:
+            if what == "wait":
+                await clock.sleep(how)
+            elif what == "leave":  # a lease that nobody closes
+                await book.reserve(fleet[how], Cost(10, 10), seconds=30)
+            else:
+                tab = await book.reserve(fleet[how if what == "ask" else 0], Cost(10, 10), seconds=30)
+                if isinstance(tab, Tab):
+                    await book.close(tab, "ok" if what == "ask" else how, usage=Usage(5, 5), seconds=0.5)
+            assert await book.standings(fleet) == await Book(pages).standings(fleet)
+
+    run_virtually(run())

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from understudy.config.load import parse
 from understudy.director import validators
+from understudy.errors import ConfigError
 from understudy.fleet.page import Granted, Page, Reserve
+from understudy.scenarios import rehearsal
+from understudy.scenarios.day import live_through
 from understudy.scenarios.home import RememberingGate
 from understudy.scenarios.rehearsal import rehearse_day
 from understudy.scenarios.report import Report
@@ -28,12 +33,12 @@ def busy(name: str, requests: int = 500, *, times: float = 1.0, **changes: Any) 
     """Some minutes of a scenario, as busy as its whole day is on average, or so many times as busy."""
     scenario = load_scenario(name)
     traffic = scenario.traffic.model_copy(update={"shape": "flat", **changes})
-    return replace(scenario, requests=requests, hours=requests / DENSE / times, traffic=traffic)
+    return replace(scenario, requests=requests, hours=requests / DENSE / times, traffic=traffic, homes=1)
 
 
 @pytest.mark.parametrize("name", shipped())
 def test_a_thin_day_of_each_kind(name: str) -> None:
-    scenario = replace(load_scenario(name), requests=500)
+    scenario = replace(load_scenario(name), requests=500, homes=1)
     report = rehearse_day(scenario)
     assert report.broken(scenario.expect) == ()
     assert report.requests == 500
@@ -53,7 +58,8 @@ def test_the_same_again_also_with_another_order_of_sets() -> None:
         "from dataclasses import replace\n"
         "from understudy.scenarios.rehearsal import rehearse_day\n"
         "from understudy.scenarios.scenario import load_scenario\n"
-        "print(rehearse_day(replace(load_scenario('weather'), requests=300, hours=0.1)).digest)\n"
+        "if __name__ == '__main__':\n"
+        "    print(rehearse_day(replace(load_scenario('weather'), requests=300, hours=0.1, homes=1)).digest)\n"
     )
     said = {
         subprocess.run(
@@ -66,7 +72,7 @@ def test_the_same_again_also_with_another_order_of_sets() -> None:
         for seed in ("1", "2")
     }
     assert len(said) == 1
-    other = rehearse_day(replace(load_scenario("weather"), requests=300, hours=0.1, seed=2))
+    other = rehearse_day(replace(load_scenario("weather"), requests=300, hours=0.1, seed=2, homes=1))
     assert other.digest not in said.pop()
 
 
@@ -136,3 +142,47 @@ def test_money_is_counted_and_kept_to() -> None:
     assert report.overspent == ()
     assert 0 < report.answered < 200
     assert report.failed == {"BudgetRefused": 200 - report.answered}
+
+
+def test_homes_share_the_tasks_and_nothing_else() -> None:
+    scenario = replace(load_scenario("weather"), requests=301, hours=0.1, homes=2)
+    seen: list[tuple[int, int]] = []
+    report = rehearse_day(scenario, lambda done, of, hours: seen.append((done, of)))
+    assert (report.requests, report.homes) == (301, 2)
+    alone = [live_through(part) for part in scenario.dealt()]
+    assert [home.ended for home in alone] == [151, 150]
+    assert report.answered == sum(home.answered for home in alone)
+    assert report.calls == sum(sum(home.calls.values()) for home in alone)
+    assert alone[0].digest != alone[1].digest, "another day at each home"
+    assert rehearse_day(scenario).digest == report.digest
+
+
+def test_a_home_whose_process_dies_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "_live", _die)
+    with pytest.raises(ConfigError) as caught:
+        rehearse_day(replace(load_scenario("normal"), requests=10))
+    assert "code 9" in caught.value.message
+
+
+def _die(scenario: Scenario, connection: object) -> None:
+    os._exit(9)
+
+
+def test_no_process_of_a_home_outlives_ctrl_c() -> None:
+    command = [sys.executable, "-m", "understudy", "rehearse", "--scenario", "normal"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while len(homes := [pid for pid in children.read_text().split() if _is_home(pid)]) < 2:
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+    assert not [pid for pid in homes if _is_home(pid)]
+
+
+def _is_home(pid: str) -> bool:
+    try:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False

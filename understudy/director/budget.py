@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import lru_cache
 
 from understudy.config.settings import Settings
 from understudy.types import Balance, Candidate, Ledger, Role
@@ -11,7 +12,12 @@ from understudy.types import Balance, Candidate, Ledger, Role
 
 def day(now: float) -> str:
     """The day of a scope: UTC, so that it is the same for every process that shares the ledger."""
-    return time.strftime("%Y-%m-%d", time.gmtime(now))
+    return _named(int(now // 86_400))
+
+
+@lru_cache(maxsize=8)
+def _named(number: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(number * 86_400))
 
 
 def conversation_scope(session: str) -> str:
@@ -32,13 +38,18 @@ def money_scope(now: float) -> str:
 
 def limits_of(settings: Settings, scope: str) -> tuple[int | None, int | None]:
     """(tokens, micro-dollars) of a scope; None is unlimited in that unit."""
-    limits: dict[str, tuple[int | None, int | None]] = {
-        "director:conversation": (settings.director.tokens_per_conversation, None),
-        "director:day": (settings.director.tokens_per_day, None),
-        "classifier:day": (settings.classifier.tokens_per_day, None),
-        "money:day": (None, round(settings.money.usd_per_day * 1e6)),
-    }
-    return limits[":".join(scope.split(":")[:2])]
+    kind, _, rest = scope.partition(":")
+    match kind, rest.partition(":")[0]:
+        case "director", "conversation":
+            return settings.director.tokens_per_conversation, None
+        case "director", "day":
+            return settings.director.tokens_per_day, None
+        case "classifier", "day":
+            return settings.classifier.tokens_per_day, None
+        case "money", "day":
+            return None, round(settings.money.usd_per_day * 1e6)
+        case _:
+            raise KeyError(scope)
 
 
 async def declare(ledger: Ledger, settings: Settings, scopes: tuple[str, ...]) -> None:

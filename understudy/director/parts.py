@@ -40,6 +40,7 @@ class Parts:
     workers: dict[str, Worker] = field(default_factory=dict[str, Worker])
     dispatcher: Dispatcher = field(init=False)
     rings: Rings = field(init=False)
+    by_domain: Mapping[str, Candidate] = field(init=False)
     _declared: set[str] = field(default_factory=set[str])
     _fleet_hash: str = ""
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
@@ -47,6 +48,7 @@ class Parts:
     def __post_init__(self) -> None:
         self.dispatcher = Dispatcher(self.worker, self.book, self.clock)
         self.rings = Rings(self.store.keys, self.clock)
+        self.by_domain = {c.domain: c for c in self.fleet}
 
     def worker(self, candidate: Candidate) -> Worker:
         if candidate.domain not in self.workers:

@@ -69,8 +69,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     task, decision = decided.task, decided.decision
     role = specialist(decision.agent)
     checks = tuple(dict.fromkeys((*decision.checks, *(() if task.schema else role.checks))))
-    by_domain = {c.domain: c for c in parts.fleet}
-    chain = tuple(by_domain[link.domain] for link in decision.chain)
+    chain = tuple(parts.by_domain[link.domain] for link in decision.chain)
     call = Call(
         prompt=render(task),
         instructions=role.instructions,

@@ -65,6 +65,21 @@ class State:
         return min((level.left / level.limit for level in self.levels), default=1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A standing that holds from one moment to another, while its page stays as it is."""
+
+    of: Candidate
+    page: Page
+    changes: int
+    since: float
+    until: float
+    standing: Standing | None
+
+    def holds(self, page: Page, now: float) -> bool:
+        return self.page is page and self.changes == page.changes and self.since <= now < self.until
+
+
 @dataclass(slots=True)
 class Tab:
     """The holds of one attempt and what each came to; closed at once when the attempt ends."""
@@ -86,6 +101,7 @@ class Book:
         self.pages = pages
         self._jitter = jitter or random.Random()  # noqa: S311  spreads the comings-back, guards nothing
         self._smalls: dict[int, tuple[Candidate, Reserve]] = {}
+        self._seen: dict[int, _Seen] = {}
 
     async def can_run_at(self, candidate: Candidate, cost: Cost) -> Wait | None:
         """None: now. Else how long to wait and why; infinite seconds: it can never fit."""
@@ -166,8 +182,22 @@ class Book:
         Asked for every task, so it works out no more than that.
         """
         pages, now = await self.pages.look()
-        known = ((c, page) for c in fleet if (page := pages.get(c.quota)) is not None)
-        return tuple(standing for c, page in known if (standing := self._standing(c, page, now)) is not None)
+        standings: list[Standing] = []
+        for candidate in fleet:
+            page = pages.get(candidate.quota)
+            if page is None:
+                continue
+            seen = self._seen.get(id(candidate))
+            if seen is None or not seen.holds(page, now) or seen.of is not candidate:
+                seen = self._seen[id(candidate)] = self._look_at(candidate, page, now)
+            if seen.standing is not None:
+                standings.append(seen.standing)
+        return tuple(standings)
+
+    def _look_at(self, candidate: Candidate, page: Page, now: float) -> _Seen:
+        standing = self._standing(candidate, page, now)
+        until = now if standing is not None and standing.wait else page.rests_until(now)
+        return _Seen(candidate, page, page.changes, now, until, standing)
 
     def _standing(self, candidate: Candidate, page: Page, now: float) -> Standing | None:
         seconds, left = self._outlook(candidate, page, now)

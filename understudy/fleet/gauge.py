@@ -110,6 +110,13 @@ class Gauge:
             return self.level * self.seconds / self.limit
         return max(0.0, self.taken[0][1] + self.seconds - now) if self.taken else self.seconds
 
+    def rests_until(self, now: float) -> float:
+        """Until when its count stays as it is, if nothing is added; `now` when it changes all the time."""
+        if self.shape == "bucket" and self.level > 0:
+            return now
+        freed = self.edge if self.zone else (self.taken[0][1] + self.seconds if self.taken else math.inf)
+        return min(freed, self.learned or math.inf)
+
     def sure(self, now: float) -> float:
         """How much may be taken by several requests at once; beyond it one at a time feels whether there is more.
 

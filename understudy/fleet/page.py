@@ -103,9 +103,11 @@ class Page:
     ratio: float = RATIO
     asked: float = 0.0  # when a task at a terminal last found no room, of whichever process
     seen: float = 0.0
+    changes: int = 0  # entries so far
 
     def apply(self, entry: Reserve | Close, now: float) -> Granted | Wait | None:
         now = self._turn_to(now)
+        self.changes += 1
         if isinstance(entry, Reserve):
             return self._reserve(entry, now)
         said = entry.retry_after
@@ -142,6 +144,15 @@ class Page:
                 health.latency if health and 0 < health.latency < 1 else SOON, "feeling out its limits", "fresh"
             )
         return None
+
+    def rests_until(self, now: float) -> float:
+        """Until when time alone changes nothing here; `now` when it always does."""
+        if self.rest > now:
+            return now
+        moments = [held.until for held in self.held.values()]
+        moments += [health.until for health in self.health.values() if health.until > now]
+        moments += [gauge.rests_until(now) for gauge in self.gauges]
+        return min(moments, default=math.inf)
 
     def _reserve(self, entry: Reserve, now: float) -> Granted | Wait:
         if entry.hold in self.held:

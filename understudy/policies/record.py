@@ -6,19 +6,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import Any
 
 from understudy.types import Candidate, Decision, Facts, Intent, Limits, Link, Quality, Sensitivity, Standing, Window
 
 _FACTS = tuple(f.name for f in fields(Facts))
 _STANDING = tuple(f.name for f in fields(Standing))
+_standing = attrgetter(*_STANDING)
 _DECISION = tuple(f.name for f in fields(Decision))
 
 
 def facts_to_dict(facts: Facts, fleet: Any = None) -> dict[str, Any]:
     """Plain data. `fleet` stands in for the candidates: a hash under which they are kept elsewhere."""
     record = {name: getattr(facts, name) for name in _FACTS}
-    record["standings"] = [{name: getattr(standing, name) for name in _STANDING} for standing in facts.standings]
+    record["standings"] = [dict(zip(_STANDING, _standing(s), strict=True)) for s in facts.standings]
     record["fleet"] = fleet_to_list(facts.fleet) if fleet is None else fleet
     return record
 

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, cast
@@ -48,7 +48,8 @@ def _side_by_side(parts: tuple[Scenario, ...], progress: Callable[[int, float], 
                 number, part = waiting.pop()
                 ours, theirs = spawn.Pipe(duplex=False)
                 process = spawn.Process(target=_live, args=(part, theirs), daemon=True)
-                process.start()
+                with _deaf():
+                    process.start()
                 theirs.close()
                 running[ours] = number, process
             for ready in cast("list[Connection]", wait(list(running))):
@@ -71,6 +72,16 @@ def _side_by_side(parts: tuple[Scenario, ...], progress: Callable[[int, float], 
     return [tallies[number] for number in range(len(parts))]
 
 
+@contextlib.contextmanager
+def _deaf() -> Generator[None]:
+    """A process begun in here never hears Ctrl-C, which is its parent's business; the parent hears it afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _heard(connection: Connection, process: SpawnProcess) -> tuple[int, float] | Tally | UnderstudyError:
     try:
         return connection.recv()
@@ -83,8 +94,7 @@ def _heard(connection: Connection, process: SpawnProcess) -> tuple[int, float] |
 
 
 def _live(scenario: Scenario, connection: Connection) -> None:
-    """What a home's process does. Ctrl-C is its parent's business, who ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """What a home's process does."""
     gc.freeze()
     gc.set_threshold(ALLOCATIONS, 20, 100)
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more
