@@ -15,9 +15,8 @@ OTHER = {"capabilities": frozenset({"tools"}), "limits": Limits(charged="input")
 @pytest.mark.parametrize("name", [field.name for field in fields(Candidate)])
 def test_candidates_that_differ_in_one_field_differ(name: str) -> None:
     value = getattr(ONE, name)
-    other = replace(
-        ONE, **{name: OTHER.get(name, not value if isinstance(value, bool) else value * 2 + type(value)(1))}
-    )
+    changed = OTHER[name] if name in OTHER else not value if isinstance(value, bool) else value * 2 + type(value)(1)
+    other = replace(ONE, **{name: changed})
     assert other != ONE
     assert replace(other, **{name: value}) == ONE
     assert hash(replace(other, **{name: value})) == hash(ONE)
