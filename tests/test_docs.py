@@ -2,8 +2,8 @@
 
 Rules for fenced blocks of docs/*.md and README.md:
 - ```toml: a whole configuration; with `# fragment` as its first line only TOML, with `# script: NAME` a script of the
-  rehearsal fleet.
-  A block that begins with `# config: NAME` or `# script: NAME` is also the file of that name in the page's example.
+  rehearsal fleet, with `# scenario: NAME` a scenario.
+  A block that begins with one of these and a name is also the file of that name in the page's example.
 - ```python: a program; the ```text block straight after it is what it prints.
 """
 
@@ -25,6 +25,8 @@ from pydantic import BaseModel
 from understudy.config import load, settings
 from understudy.fleet.reactions import REACTIONS
 from understudy.rehearsal.script import FAULTS, parse_script
+from understudy.scenarios import scenario
+from understudy.scenarios.scenario import parse_scenario
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -69,8 +71,28 @@ def test_every_configuration_loads(name: str, number: int, block: str) -> None:
     table, first = tomllib.loads(block), block.partition("\n")[0]
     if first.startswith("# script"):
         parse_script(table, name)
+    elif first.startswith("# scenario"):
+        assert parse_scenario(without_scripts(table), Path(name)).settings.providers
     elif not first.startswith("# fragment"):
         load.parse(table, name)
+
+
+def without_scripts(table: dict[str, Any]) -> dict[str, Any]:
+    """They stand in another block."""
+    for provider in table["config"]["providers"].values():
+        provider.pop("script", None)
+    return table
+
+
+def test_every_key_of_a_scenario_is_in_its_page() -> None:
+    rows = "\n".join(line.split("|")[1] for line in page("scenarios.md").splitlines() if line.startswith("| "))
+    for model in (scenario.File, scenario.Traffic, scenario.Event):
+        names = [field.alias or name for name, field in model.model_fields.items()]
+        assert not [name for name in names if f"`{name}`" not in rows and f"[{name}]" not in rows], model
+    expect = page("scenarios.md").split("`[expect]`:")[1]
+    assert all(f"`{name}`" in expect for name in scenario.Expect.model_fields)
+    assert all(f"`{name}`" in page("scenarios.md") for name in scenario.HOME)
+    assert all(f"\n{name} " in page("scenarios.md") for name in scenario.shipped())
 
 
 def test_there_are_configurations_to_load() -> None:

@@ -130,6 +130,17 @@ async def test_accounts_have_keys_and_limits_of_their_own_in_private_files(tmp_p
         assert stat.S_IMODE(os.stat(path.parent).st_mode) == 0o700
 
 
+def test_a_script_that_takes_any_key_is_not_given_a_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GROQ_API_KEY", "gsk_a_real_one")
+    (tmp_path / "s.toml").write_text('[[models]]\nid = "llama-3.1-8b-instant"\n')
+    stand_in: Callable[..., Any] = rehearsal._stand_in  # pyright: ignore[reportPrivateUsage]
+    for accounts in ([], [{"name": "a"}]):
+        settings = settings_of(g={"plays": "groq", "script": str(tmp_path / "s.toml"), "accounts": accounts})
+        (account,) = stand_in(settings.providers["g"], "http://127.0.0.1:9/v1").accounts
+        (source,) = account.keys
+        assert Path(source.removeprefix("file:")).read_text() == "rehearsal-key"
+
+
 async def test_claude_code_runs_the_simulated_cli():
     pytest.importorskip("understudy.agents.providers.claude_code")
     settings = parse(rehearsal_table(), "the test")

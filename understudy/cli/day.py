@@ -58,6 +58,8 @@ def rehearse_scenario(named: str, *, seed: int | None, requests: int | None, as_
     if as_json:
         say(json.dumps(report.to_dict() | {"broken": list(broken), "took": round(took, 1)}))
     else:
+        for note in report.notes:
+            hint(f"note: {note}")
         say(table(("what", "came to"), _rows(report)))
         hint(f"{report.requests:,} tasks of {report.hours:g} hours in {took:.0f} s. The same again: {report.digest}")
     if broken and not as_json:

@@ -54,6 +54,7 @@ class _Day:
         scenario = self.scenario
         sky = Sky(scenario.events, scenario.begins, self.clock, random.Random(f"weather {scenario.chance}"))  # noqa: S311
         parts = await self._parts(sky)
+        self.tally.notes = parts.notes
         director = Director.over(parts)
         going: set[asyncio.Task[None]] = set()
         try:

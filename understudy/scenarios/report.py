@@ -66,6 +66,7 @@ class Report:
     spoilt: int  # errors and refusals in disguise that were passed off as answers
     unkept: int  # answers whose record could not be kept; they said so
     hours: float
+    notes: tuple[str, ...]  # who is not there, and why
     digest: str
 
     @property
@@ -114,6 +115,7 @@ class Tally:
     took: dict[Priority, list[float]] = field(default_factory=lambda: {p: [] for p in Priority})
     overspent: tuple[str, ...] = ()
     left_reserved: int = 0
+    notes: tuple[str, ...] = ()
     digest: str = ""
     _ends: dict[int, str] = field(default_factory=dict[int, str], repr=False)
 
@@ -212,6 +214,7 @@ def sum_up(scenario: Scenario, homes: Sequence[Tally]) -> Report:
         spoilt=sum(home.spoilt for home in homes),
         unkept=sum(home.unkept for home in homes),
         hours=scenario.hours,
+        notes=homes[0].notes,
         digest=digest[:16],
     )
 

@@ -138,7 +138,9 @@ class Expect(_Strict):
     earned: int | None = Field(default=None, ge=0)
 
 
-class _File(_Strict):
+class File(_Strict):
+    """The whole file."""
+
     about: str = ""
     seed: int = 1
     requests: int = Field(default=10_000, ge=1, le=MOST)
@@ -204,11 +206,9 @@ def load_scenario(named: str) -> Scenario:
 def parse_scenario(table: Mapping[str, Any], path: Path) -> Scenario:
     """A scenario from a table; scripts are looked for beside `path`. Raises ConfigError naming the key."""
     try:
-        file = _File.model_validate(dict(table))
+        file = File.model_validate(dict(table))
     except ValidationError as error:
-        raise ConfigError(
-            f"{path}: {slips(error, _File)}", remedy="understudy/scenarios/scenario.py describes the format."
-        ) from None
+        raise ConfigError(f"{path}: {slips(error, File)}", remedy="docs/scenarios.md describes the format.") from None
     settings = parse(_with_scripts(file.config, path.parent), f"{path}: config")
     for event in file.events:
         _check_event(event, settings, path)

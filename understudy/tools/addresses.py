@@ -86,6 +86,8 @@ def check_url(url: str) -> tuple[SplitResult, str]:
         name = parts.hostname or ""
     except ValueError:
         raise _refused("That is not a URL", "Give it as https://host/path.") from None
+    if port == 0:  # an HTTP client takes it for none given
+        raise _refused("There is no port 0", "Leave the port out.")
     if parts.scheme not in ("http", "https"):
         raise _refused(f"The scheme {parts.scheme[:20] or '(none)'} is not fetched", "Only http and https URLs are.")
     if "@" in parts.netloc:

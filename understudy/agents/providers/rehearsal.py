@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 import threading
@@ -194,7 +195,7 @@ class _Keys:
         with self._lock:
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="understudy-rehearsal-")
-            path = Path(self._folder.name) / f"{account.encode().hex()}-{key.encode().hex()[:24]}"
+            path = Path(self._folder.name) / hashlib.sha256(f"{account}\0{key}".encode()).hexdigest()[:32]
             if not path.exists():
                 path.touch(mode=0o600)
                 path.write_text(key, encoding="utf-8")
@@ -235,15 +236,27 @@ def _stand_in(provider: Provider, base_url: str | None) -> Provider:
 
 
 def _accounts(provider: Provider, script: Script) -> tuple[Account, ...]:
-    """An account for each configured one, with the script's keys of that name; the script's first where it has none."""
+    """An account for each configured one, with the script's keys of that name; the script's first where it has none.
+
+    A script that takes any key is never given a real one out of the environment.
+    """
     known = {name: keys for name, keys in (script.accounts or {}).items() if keys}
-    if not known:
+    if not known and provider.plays == "local":
         return provider.accounts or (Account(name="default"),)
+    if not known:
+        own = tuple(a if a.keys else a.model_copy(update={"keys": _any_key(a.name)}) for a in provider.accounts)
+        return own or (Account(name="default", keys=_any_key("default")),)
     wanted = [a.name for a in provider.accounts] or list(known)
     first = next(iter(known.values()))
     return tuple(
         Account(name=name, keys=tuple(_keys.source(name, key) for key in known.get(name, first[:1]))) for name in wanted
     )
+
+
+def _any_key(account: str) -> tuple[str, ...]:
+    from understudy.rehearsal.script import DEFAULT_KEY
+
+    return (_keys.source(account, DEFAULT_KEY),)
 
 
 def _models(provider: Provider, script: Script) -> tuple[Model, ...]:
