@@ -248,7 +248,12 @@ def test_the_reactions_are_those_of_the_code() -> None:
     for failure, reaction in REACTIONS.items():
         rest, spread, again, stop = told[str(failure)]
         assert rest == ("no" if reaction.rest is None else f"{reaction.rest:.0f} s")
-        assert spread == {"account": "the account", "domain": "this model at this account"}[reaction.spread]
+        told_as = {
+            "account": "the account",
+            "domain": "this model at this account",
+            "provider": "the provider is put off",
+        }
+        assert spread == told_as[reaction.spread]
         assert again == ("yes" if reaction.again else "no")
         assert stop == ("yes" if reaction.stop else "no")
 
