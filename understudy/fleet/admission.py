@@ -14,7 +14,6 @@ from understudy.fleet.queue import Line
 from understudy.types import Amount, Candidate, Clock, Failure, Guard, Hold, Priority, Usage
 
 LOOK_AGAIN = 0.25  # seconds; another process may have given room back meanwhile
-FRESH = 3.0  # times the usual patience is worth waiting for the first answer of a domain: it is on its way
 WAITED_IN_A_CALL = 10.0  # seconds a request in the middle of a tool loop waits at the most
 
 
@@ -27,6 +26,7 @@ class Wish:
     until: float
     waiting: Callable[[Candidate, float], None] = lambda candidate, seconds: None  # told when a wait begins
     others: bool = False  # somebody else can be asked: who is down, or being felt for, is not waited for then
+    latest: float = 0.0  # as until, for the first answer of a domain, which is on its way; 0: no longer than for others
 
 
 @dataclass(slots=True)
@@ -60,9 +60,7 @@ class Doorman:
                         return got
                     if got.kind == "size" or not self._worth(got, wish):
                         return got
-                patience = max(0.0, wish.until - place.since)
-                until = place.since + patience * (FRESH if got.kind == "fresh" else 1.0)
-                left = until - self.clock.now()
+                left = (max(wish.until, wish.latest) if got.kind == "fresh" else wish.until) - self.clock.now()
                 if left <= 0:
                     return Wait(LOOK_AGAIN, f"{len(line)} are waiting for {among[0].name}", "queue")
                 if not told:

@@ -38,6 +38,7 @@ from understudy.types import (
 
 SMALLEST_ANSWER = 64  # tokens; a window with less room than this is passed over
 SHARE_OF_TIME = 0.6  # of what is left, for a call that has others behind it
+FRESH = 3.0  # times the usual patience is worth waiting for the first answer of a domain, if there is nobody else
 BREATH = 0.5  # seconds before the only candidate is asked again
 DISGUISED = frozenset({"not_empty", "not_error"})  # checks whose no says more of the provider than of the answer
 SOON = 5.0  # seconds after which a trouble has often passed, where nobody knows better
@@ -84,7 +85,8 @@ class Dispatcher:
                     route.left.remove(candidate)
                     walk.skip(candidate, _told(got))
                 if got.seconds < math.inf:
-                    walk.waits |= {c.domain: self.clock.now() + got.seconds for c in stop}
+                    seconds = max(got.seconds, SOON if got.kind == "fresh" else 0.0)
+                    walk.waits |= {c.domain: self.clock.now() + seconds for c in stop}
                 continue
             route.left.remove(got.candidate)
             failed = (
@@ -133,6 +135,7 @@ class Dispatcher:
             now + min(errand.patience, left / 2) if wait else now,
             lambda candidate, seconds: _report(errand, Stage("wait", f"{candidate.name}, {seconds:.1f} s")),
             others,
+            now + min(FRESH * errand.patience, left / 2) if wait and not others else 0.0,
         )
         costs = {c.domain: self.caller.cost(replace(errand.call, output_cap=_room(errand.call, c)), c) for c in stop}
         seconds = {c.domain: min(errand.call.timeout, errand.timing(c).total, left) for c in stop}
@@ -299,7 +302,7 @@ def _unneeded(candidate: Candidate, call: Call, at: tuple[float, float], used: U
 
 
 def _told(wait: Wait) -> str:
-    if wait.kind == "size":
+    if wait.kind in ("size", "fresh"):
         return wait.why
     return f"{wait.why}, {wait.seconds:.0f} s more"
 
