@@ -28,6 +28,10 @@ class Wish:
     others: bool = False  # somebody else can be asked: who is down, or being felt for, is not waited for then
     latest: float = 0.0  # as until, for the first answer of a domain, which is on its way; 0: no longer than for others
 
+    def ends(self, wait: Wait) -> float:
+        """When it is no longer worth it."""
+        return max(self.until, self.latest) if wait.kind == "fresh" else self.until
+
 
 @dataclass(slots=True)
 class Doorman:
@@ -60,7 +64,7 @@ class Doorman:
                         return got
                     if got.kind == "size" or not self._worth(got, wish):
                         return got
-                left = (max(wish.until, wish.latest) if got.kind == "fresh" else wish.until) - self.clock.now()
+                left = wish.ends(got) - self.clock.now()
                 if left <= 0:
                     return Wait(LOOK_AGAIN, f"{len(line)} are waiting for {among[0].name}", "queue")
                 if not told:
@@ -107,7 +111,7 @@ class Doorman:
     def _worth(self, wait: Wait, wish: Wish) -> bool:
         if wait.kind == "breaker" and wish.others:
             return False
-        return self.clock.now() + wait.seconds <= wish.until
+        return self.clock.now() + wait.seconds <= wish.ends(wait)
 
     async def _pause(self, seconds: float, called: asyncio.Event) -> None:
         """Sleep on the clock, or until called."""

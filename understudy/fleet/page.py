@@ -180,7 +180,7 @@ class Page:
         for gauge in self.gauges:
             gauge.hold(amounts[gauge.counts])
         self.held[entry.hold] = Held(now, now + entry.until, entry.model, entry.tokens_in, amounts)
-        health = self.health.setdefault(entry.model, Health())
+        health = self._health_of(entry.model)
         probe = health.state(now) == "half-open"
         if probe:
             health.probe = entry.hold
@@ -203,7 +203,7 @@ class Page:
                 gauge.take(now, came_to[gauge.counts], ours=entry.outcome == "ok")
         for reading in filter(None, map(believable, entry.readings)):
             self._find(reading).read(reading, sent=sent, now=now, own=own[reading.counts], held=before[reading.counts])
-        health = self.health.setdefault(entry.model, Health())
+        health = self._health_of(entry.model)
         if entry.outcome == "ok":
             self.answers += 1
             self.refusals = 0
@@ -221,6 +221,12 @@ class Page:
                 self._refused(entry, failure, before, sent=sent, now=now)
         elif health.probe in {name for name, _ in entry.holds}:
             health.probe = ""
+
+    def _health_of(self, model: str) -> Health:
+        known = self.health.get(model)
+        if known is None:
+            known = self.health[model] = Health()
+        return known
 
     def _came_to(self, held: Held, used: Came) -> Amounts:
         """What a request really took."""
