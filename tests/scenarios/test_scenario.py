@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from understudy.errors import ConfigError
+from understudy.scenarios.day import live_through
 from understudy.scenarios.scenario import HOME, load_scenario, shipped
 
 PROVIDER = '[config.providers.x]\nkind = "rehearsal"\nplays = "local"\n'
@@ -37,15 +38,27 @@ def test_a_file_of_ones_own_needs_little(tmp_path: Path) -> None:
     assert (scenario.name, scenario.hours) == ("mine", 24)
 
 
+@pytest.mark.parametrize(("begins", "seconds"), [("1971-01-01", 31_536_000), ("2199-12-31T23:00:00", 7_258_114_800)])
+def test_a_day_begins_in_utc_and_within_reach_of_the_clock(tmp_path: Path, begins: str, seconds: float) -> None:
+    scenario = load_scenario(written(tmp_path, f"begins = {begins}\nrequests = 3\nhours = 8784\n" + PROVIDER))
+    assert scenario.begins == seconds
+    assert live_through(scenario).answered == 3
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
         ("reqests = 3\n" + PROVIDER, "requests"),
         ("requests = 0\n" + PROVIDER, "requests"),
+        ("begins = 9999-12-31T23:30:00Z\n" + PROVIDER, "begins: give a date and time in the years"),
+        ("begins = 0001-01-01T00:00:00+23:59\n" + PROVIDER, "begins"),
+        ("begins = 1970-12-31\n" + PROVIDER, "begins"),
+        ("begins = 07:00:00\n" + PROVIDER, "begins"),
         (PROVIDER + "[traffic]\nbtach = 1\n", "batch"),
         (PROVIDER + "[traffic]\nprivate = 2\n", "traffic.private"),
         (PROVIDER + "[traffic.tasks]\nsinging = 1\n", "traffic.tasks"),
         (PROVIDER + "[traffic.tasks]\nprivate = 1\n", "share of the traffic"),
+        (PROVIDER + "[traffic.tasks]\nreasoning = 1e308\ncoding = 1e308\n", "weights"),
         (PROVIDER + '[[events]]\nwhat = "rain"\n', "events.0.what"),
         (PROVIDER + '[[events]]\nwhat = "overload"\nform = 3\n', "from"),
         (PROVIDER + '[[events]]\nwhat = "overload"\nfrom = 3\nuntil = 2\n', "until comes after from"),

@@ -6,7 +6,7 @@ requests = 100_000                    # tasks
 hours = 24                            # how long it takes
 homes = 1                             # installations that share the tasks, each with all of [config] for itself; on a
                                       # machine with several cores they run side by side
-begins = 2026-03-02T00:00:00Z
+begins = 2026-03-02T00:00:00Z         # in the years 1971 to 2199
 
 [traffic]
 shape = "working_day"                 # flat | working_day | bursts (everything in the first minute of each hour)
@@ -44,6 +44,7 @@ earned = 0                            # refusals for quota at the most
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -51,7 +52,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from understudy.config.load import parse
 from understudy.config.pasted import shown
@@ -65,6 +66,7 @@ from understudy.types import Intent
 LARGEST = 1_000_000  # bytes of a scenario
 MOST = 2_000_000  # tasks; a day of them is an hour of work
 MANY = 64  # homes
+YEARS = range(1971, 2200)  # of a day's beginning: 0 seconds since the epoch mean "not known", and clocks grow coarse
 SHIPPED = Path(__file__).parent / "shipped"
 
 HomeFault = Literal["book_gone", "book_damaged", "queue_broken", "store_gone"]
@@ -97,8 +99,8 @@ class Traffic(_Strict):
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> Traffic:
-        if any(weight < 0 for weight in self.tasks.values()) or sum(self.tasks.values()) <= 0:
-            raise ValueError("tasks are weights of 0 or more, one of them above 0")
+        if any(weight < 0 for weight in self.tasks.values()) or not 0 < sum(self.tasks.values()) < math.inf:
+            raise ValueError("tasks are weights of 0 or more, one of them above 0, and together a number")
         if Intent.PRIVATE in self.tasks:
             raise ValueError("private is a share of the traffic, not a task type")
         return self
@@ -151,6 +153,13 @@ class File(_Strict):
     config: dict[str, Any] = Field(default_factory=dict)
     events: tuple[Event, ...] = ()
     expect: Expect = Expect()
+
+    @field_validator("begins")
+    @classmethod
+    def _is_within_reach(cls, value: datetime) -> datetime:
+        if value.year not in YEARS:
+            raise ValueError(f"give a date and time in the years {YEARS[0]} to {YEARS[-1]}")
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +231,7 @@ def parse_scenario(table: Mapping[str, Any], path: Path) -> Scenario:
         seed=file.seed,
         requests=file.requests,
         hours=file.hours,
-        begins=file.begins.timestamp() if file.begins.tzinfo else file.begins.replace(tzinfo=UTC).timestamp(),
+        begins=file.begins.timestamp(),
         traffic=file.traffic,
         settings=settings,
         events=file.events,
