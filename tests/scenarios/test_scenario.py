@@ -78,6 +78,74 @@ def test_a_slip_is_named(tmp_path: Path, text: str, named: str) -> None:
     assert caught.value.remedy
 
 
+GROQ = """\
+[accounts]
+a = ["k1", "k2"]
+b = ["k3"]
+[[models]]
+id = "scout"
+aliases = ["meta/scout*"]
+[[models]]
+id = "idle"
+"""
+FLEET = """\
+[config.providers.groq]
+kind = "rehearsal"
+plays = "groq"
+script = "groq.toml"
+models = [ { id = "meta/scout-17b" } ]
+[config.providers.claude]
+kind = "rehearsal"
+plays = "claude_code"
+accounts = [ { name = "mine" }, { name = "yours" } ]
+[config.providers.home]
+kind = "rehearsal"
+plays = "local"
+[[events]]
+what = "overload"
+"""
+
+
+@pytest.mark.parametrize(
+    "aim",
+    [
+        'provider = "groq"\naccount = "a"\nkey = 2\nmodel = "scout"',
+        'provider = "groq"\nmodel = "meta/scout-17b-16e"',
+        'provider = "claude"\naccount = "mine"\nkey = 1\nmodel = "claude-opus-5-5"',
+        'provider = "home"\naccount = "default"\nmodel = "ministral-3b"',
+        'account = "b"\nkey = 1',
+        'model = "nemotron-12b"',
+    ],
+)
+def test_an_event_may_name_whoever_can_be_struck(tmp_path: Path, aim: str) -> None:
+    (tmp_path / "groq.toml").write_text(GROQ)
+    assert len(load_scenario(written(tmp_path, FLEET + aim)).events) == 1
+
+
+@pytest.mark.parametrize(
+    ("aim", "named", "there"),
+    [
+        ('provider = "grok"', "the provider grok", "groq, claude, home"),
+        ('provider = "groq"\naccount = "c"', "the account c, and there is none at groq", "a, b"),
+        ('provider = "groq"\nmodel = "skout"', "the model skout", "scout"),
+        ('provider = "groq"\nmodel = "idle"', "the model idle", "scout"),  # in the script, and never asked
+        ('provider = "groq"\naccount = "a"\nkey = 3', "key 3", "a (2 keys)"),
+        ('provider = "groq"\nkey = 77', "key 77", "a (2 keys), b (1 key)"),
+        ('provider = "claude"\naccount = "yours"', "the account yours", "mine"),  # the CLI has one login
+        ('provider = "home"\nkey = 1', "key 1", "default (any key)"),
+        ('account = "c"', "the account c, and there is none.", "a, b, mine, default"),
+        ('model = "opus"\naccount = "a"', "the account a", "mine"),  # somebody has each of them, nobody both
+        ('account = "b"\nkey = 2', "key 2", "b (1 key)"),
+    ],
+)
+def test_an_event_that_can_strike_nobody_is_told(tmp_path: Path, aim: str, named: str, there: str) -> None:
+    (tmp_path / "groq.toml").write_text(GROQ)
+    with pytest.raises(ConfigError) as caught:
+        load_scenario(written(tmp_path, FLEET + aim))
+    assert named in caught.value.message
+    assert caught.value.remedy == f"There are: {there}."
+
+
 @pytest.mark.parametrize("name", ["nowhere", "", "/", "/dev/zero", "a\0b", "x" * 5000, "~nobody-of-that-name/x"])
 def test_what_is_no_file_is_told(name: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -61,6 +61,7 @@ from understudy.config.settings import Settings
 from understudy.config.slips import slips
 from understudy.errors import ConfigError
 from understudy.rehearsal.script import FaultKind
+from understudy.scenarios.aim import check_aim, targets
 from understudy.types import Intent
 
 LARGEST = 1_000_000  # bytes of a scenario
@@ -219,12 +220,13 @@ def parse_scenario(table: Mapping[str, Any], path: Path) -> Scenario:
     except ValidationError as error:
         raise ConfigError(f"{path}: {slips(error, File)}", remedy="docs/scenarios.md describes the format.") from None
     settings = parse(_with_scripts(file.config, path.parent), f"{path}: config")
-    for event in file.events:
-        _check_event(event, settings, path)
     real = [name for name, provider in settings.providers.items() if provider.kind != "rehearsal"]
     if real or not settings.providers:
         what = f"the provider {real[0]} is real" if real else "there is no provider"
         raise ConfigError(f"{path}: {what}.", remedy='Write kind = "rehearsal" and what it plays.')
+    whom = targets(settings) if file.events else ()
+    for event in file.events:
+        check_aim(event, whom, str(path))
     return Scenario(
         name=path.stem,
         about=file.about,
@@ -255,12 +257,3 @@ def _beside(table: object, folder: Path) -> object:
     provider = cast("dict[str, Any]", table)
     script = provider.get("script")
     return provider | {"script": str(folder / Path(script).expanduser())} if isinstance(script, str) else provider
-
-
-def _check_event(event: Event, settings: Settings, path: Path) -> None:
-    provider = settings.providers.get(event.provider)
-    if event.provider and provider is None:
-        known = ", ".join(settings.providers)
-        raise ConfigError(
-            f"{path}: an event names the provider {event.provider}, and there is none.", remedy=f"There are: {known}."
-        )
