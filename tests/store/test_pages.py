@@ -39,6 +39,9 @@ class SumForm:
     def asks(self, entry: int) -> bool:
         return entry > 0
 
+    def passes(self, entry: int) -> bool:
+        return False
+
     def apply(self, page: Sum, entry: int, now: float) -> tuple[Any, bool]:
         if page.total + entry > 100:
             return "full", False

@@ -32,6 +32,10 @@ class Form(Protocol[P]):
         """Whether it may be refused, which leaves the page as it was."""
         ...
 
+    def passes(self, entry: Any) -> bool:
+        """Whether it says nothing any more after some seconds: a server that was away is not told of it."""
+        ...
+
     def pack(self, page: P) -> bytes:
         """The first byte is the version of the form, a letter or a digit."""
         ...
