@@ -61,10 +61,11 @@ def _row(c: Candidate, state: State) -> tuple[object, ...]:
     where = "simulated" if c.simulated else "here" if c.local else "cloud"
     latency = duration(state.latency) if state.latency else "-"
     windows = "; ".join(_level(level) for level in _levels(c, state)) or "no limits known"
-    return (c.name, c.account, where, _known(state), state.in_flight, latency, windows)
+    return (c.name, c.account, where, told(state), state.in_flight, latency, windows)
 
 
-def _known(state: State) -> str:
+def told(state: State) -> str:
+    """Its state in a few words, and who waits for it."""
     known = "ready" if state.wait <= 0 else state.why
     if 0 < state.wait < math.inf:  # what is too large never fits, and its reason says so
         known += f", {duration(state.wait)} more"
