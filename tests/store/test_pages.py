@@ -19,8 +19,10 @@ from understudy.fleet.form import PageForm
 from understudy.fleet.page import Page, Wait
 from understudy.store.database import Database
 from understudy.store.pages import MemoryPages, Pages, SqlitePages
+from understudy.store.patience import at_most
 from understudy.store.server_faults import masked
 from understudy.store.shelves import open_pages, resolve
+from understudy.store.turnstile import Turnstile
 from understudy.types import Candidate, Limits, Usage, Window
 
 
@@ -361,4 +363,20 @@ async def test_a_page_of_another_version_costs_only_what_it_had_learned(tmp_path
     await database.write(lambda db: db.execute("INSERT INTO pages VALUES ('a', 3, ?)", (b"0old",)))
     pages: SqlitePages[Page] = SqlitePages(database, PageForm(), FakeClock())
     assert (await pages.look())[0]["a"] == Page()
+    await database.close()
+
+
+async def test_room_that_was_given_up_while_the_file_was_locked_is_not_taken(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "store" / "book.db")
+    book = Book(SqlitePages(database, PageForm(), FakeClock()))
+    candidate = Candidate("g", "groq", "a", "m")
+    tab = await book.reserve(candidate, Cost(1, 1), seconds=5)
+    assert isinstance(tab, Tab)
+    with Turnstile(database.path), at_most(0):
+        with pytest.raises(StoreError, match="lock"):
+            await book.reserve(candidate, Cost(1, 1), seconds=5)
+        with pytest.raises(StoreError, match="lock"):
+            await book.settle(tab, Usage(1, 1))
+    await database.write(lambda db: None)
+    assert (await book.states([candidate]))[candidate.domain].in_flight == 0, "what has ended is counted all the same"
     await database.close()
