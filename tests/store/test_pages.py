@@ -15,6 +15,7 @@ from tests.fakes import FakeClock
 from tests.store.servers import PASSWORD, Server
 from understudy.errors import ConfigError, StoreError
 from understudy.fleet.book import Book, Cost, Tab
+from understudy.fleet.depth import NOBODY, Depth, Queue
 from understudy.fleet.form import PageForm
 from understudy.fleet.page import Page, Wait
 from understudy.store.database import Database
@@ -248,6 +249,44 @@ async def test_the_book_itself(opener: Open, clock: FakeClock) -> None:
     assert [state.levels[0].used for state in states] == [30, 30]
     clock.time += 61
     assert isinstance(await books[1].reserve(candidate, Cost(10, 10), seconds=5), Tab)
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+async def test_who_waits_is_told_to_all(opener: Open, clock: FakeClock) -> None:
+    books = [Book(await opener(PageForm())) for _ in range(2)]
+    if books[0].pages.__class__ is MemoryPages:
+        books[1] = books[0]
+    one, twin = (Candidate("g", "groq", account, "m") for account in "ab")
+
+    async def seen() -> list[Queue]:
+        return [(await book.states([one, twin]))[twin.domain].queue for book in books]
+
+    await books[0].tell(one, Depth("mine", one.name, 3, 2.0))
+    await books[1].tell(twin, Depth("yours", one.name, 2, 5.0))
+    clock.time += 1
+    assert await seen() == [Queue(5, 6.0)] * 2, "its accounts have one line"
+    await books[1].tell(twin, Depth("yours", one.name, 0, 0.0))
+    assert await seen() == [Queue(3, 3.0)] * 2
+    clock.time += 10
+    assert await seen() == [NOBODY] * 2, "its process is dead"
+
+
+@pytest.mark.parametrize("kind", ["redis"], indirect=True)
+@pytest.mark.server
+@pytest.mark.xdist_group("servers")
+async def test_a_log_grows_by_what_is_told_and_no_more(opener: Open, servers: Callable[[str], Server]) -> None:
+    from redis.asyncio import Redis
+
+    book = Book(await opener(PageForm()))
+    candidate = Candidate("g", "groq", "a", "m", limits=Limits((Window("RPM", "requests", 1, 60.0),), "cap"))
+    assert isinstance(await book.reserve(candidate, Cost(1, 1), seconds=5), Tab)
+    for number in range(20):
+        assert isinstance(await book.reserve(candidate, Cost(1, 1), seconds=5), Wait)
+        await book.tell(candidate, Depth("mine", candidate.name, 1, float(number)))
+    client: Any = Redis.from_url(servers("redis").url)
+    (log,) = await client.keys("*:log")
+    assert await client.llen(log) == 1 + 2 + 20, "the room, the first refusals, and what was told"
+    await client.aclose()
 
 
 @pytest.mark.parametrize("kind", REMOTE, indirect=True)
