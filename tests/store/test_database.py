@@ -11,13 +11,15 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.store.clock import HandClock
 from understudy.errors import BudgetRefused, StoreError
-from understudy.store.database import Database
+from understudy.store.database import LEAVING, Database
+from understudy.store.patience import GRACE, at_most
 from understudy.store.store import Store
 from understudy.store.turnstile import Turnstile
 from understudy.types import Amount, Turn
@@ -185,6 +187,42 @@ async def test_a_program_that_ignores_the_turnstile_is_waited_for_and_named(
         other.execute("ROLLBACK")
         other.close()
         assert await store.database.write(add("a")) == "a"
+
+
+async def test_a_task_that_is_out_of_time_waits_a_moment_and_what_it_asked_is_done_later(
+    store: Store, path: Path
+) -> None:
+    began = time.monotonic()
+    with Turnstile(path), at_most(3600), at_most(0):
+        with pytest.raises(StoreError, match="lock of the store"):
+            await store.database.write(add("a"))
+        with pytest.raises(StoreError, match="lock of the store"), at_most(3600):
+            await store.database.promptly(add("b"), undo=lambda db, _: None)
+        assert 2 * GRACE <= time.monotonic() - began < 2 * GRACE + 5
+    assert await store.database.write(add("c")) == "c"
+    found = await store.database.read(lambda db: db.execute("SELECT domain FROM rests ORDER BY 1").fetchall())
+    assert found == [("a",), ("c",)]
+
+
+async def test_a_slow_store_is_not_taken_for_a_locked_one(store: Store) -> None:
+    go_on = threading.Event()
+    with pytest.raises(StoreError, match="nobody holds its lock"), at_most(0):
+        await store.database.write(lambda _: go_on.wait(10))
+    go_on.set()
+
+
+async def test_the_end_waits_for_no_lock_and_the_thread_does_the_rest(home: Path, clock: HandClock, path: Path) -> None:
+    store = await Store.open(home, clock)
+    with Turnstile(path):
+        with pytest.raises(StoreError), at_most(0):
+            await store.database.write(add("a"))
+        began = time.monotonic()
+        await store.close()
+        assert time.monotonic() - began < LEAVING + 5
+    async with await Store.open(home, clock) as again:
+        async with asyncio.timeout(10):
+            while await again.database.read(count) == 0:  # noqa: ASYNC110  another thread is watched
+                await asyncio.sleep(0.01)
 
 
 async def test_files_are_for_their_owner_alone(store: Store, home: Path, path: Path) -> None:

@@ -15,12 +15,15 @@ from tests.fakes import FakeClock
 from tests.store.servers import PASSWORD, Server
 from understudy.errors import ConfigError, StoreError
 from understudy.fleet.book import Book, Cost, Tab
+from understudy.fleet.depth import NOBODY, Depth, Queue
 from understudy.fleet.form import PageForm
 from understudy.fleet.page import Page, Wait
 from understudy.store.database import Database
 from understudy.store.pages import MemoryPages, Pages, SqlitePages
+from understudy.store.patience import at_most
 from understudy.store.server_faults import masked
 from understudy.store.shelves import open_pages, resolve
+from understudy.store.turnstile import Turnstile
 from understudy.types import Candidate, Limits, Usage, Window
 
 
@@ -38,6 +41,9 @@ class SumForm:
 
     def asks(self, entry: int) -> bool:
         return entry > 0
+
+    def passes(self, entry: int) -> bool:
+        return False
 
     def apply(self, page: Sum, entry: int, now: float) -> tuple[Any, bool]:
         if page.total + entry > 100:
@@ -245,6 +251,44 @@ async def test_the_book_itself(opener: Open, clock: FakeClock) -> None:
     assert isinstance(await books[1].reserve(candidate, Cost(10, 10), seconds=5), Tab)
 
 
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+async def test_who_waits_is_told_to_all(opener: Open, clock: FakeClock) -> None:
+    books = [Book(await opener(PageForm())) for _ in range(2)]
+    if books[0].pages.__class__ is MemoryPages:
+        books[1] = books[0]
+    one, twin = (Candidate("g", "groq", account, "m") for account in "ab")
+
+    async def seen() -> list[Queue]:
+        return [(await book.states([one, twin]))[twin.domain].queue for book in books]
+
+    await books[0].tell(one, Depth("mine", one.name, 3, 2.0))
+    await books[1].tell(twin, Depth("yours", one.name, 2, 5.0))
+    clock.time += 1
+    assert await seen() == [Queue(5, 6.0)] * 2, "its accounts have one line"
+    await books[1].tell(twin, Depth("yours", one.name, 0, 0.0))
+    assert await seen() == [Queue(3, 3.0)] * 2
+    clock.time += 10
+    assert await seen() == [NOBODY] * 2, "its process is dead"
+
+
+@pytest.mark.parametrize("kind", ["redis"], indirect=True)
+@pytest.mark.server
+@pytest.mark.xdist_group("servers")
+async def test_a_log_grows_by_what_is_told_and_no_more(opener: Open, servers: Callable[[str], Server]) -> None:
+    from redis.asyncio import Redis
+
+    book = Book(await opener(PageForm()))
+    candidate = Candidate("g", "groq", "a", "m", limits=Limits((Window("RPM", "requests", 1, 60.0),), "cap"))
+    assert isinstance(await book.reserve(candidate, Cost(1, 1), seconds=5), Tab)
+    for number in range(20):
+        assert isinstance(await book.reserve(candidate, Cost(1, 1), seconds=5), Wait)
+        await book.tell(candidate, Depth("mine", candidate.name, 1, float(number)))
+    client: Any = Redis.from_url(servers("redis").url)
+    (log,) = await client.keys("*:log")
+    assert await client.llen(log) == 1 + 2 + 20, "the room, the first refusals, and what was told"
+    await client.aclose()
+
+
 @pytest.mark.parametrize("kind", REMOTE, indirect=True)
 async def test_looking_ages_nobodys_page_but_the_lookers(opener: Open) -> None:
     one, two = await opener(), await opener()
@@ -358,4 +402,20 @@ async def test_a_page_of_another_version_costs_only_what_it_had_learned(tmp_path
     await database.write(lambda db: db.execute("INSERT INTO pages VALUES ('a', 3, ?)", (b"0old",)))
     pages: SqlitePages[Page] = SqlitePages(database, PageForm(), FakeClock())
     assert (await pages.look())[0]["a"] == Page()
+    await database.close()
+
+
+async def test_room_that_was_given_up_while_the_file_was_locked_is_not_taken(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "store" / "book.db")
+    book = Book(SqlitePages(database, PageForm(), FakeClock()))
+    candidate = Candidate("g", "groq", "a", "m")
+    tab = await book.reserve(candidate, Cost(1, 1), seconds=5)
+    assert isinstance(tab, Tab)
+    with Turnstile(database.path), at_most(0):
+        with pytest.raises(StoreError, match="lock"):
+            await book.reserve(candidate, Cost(1, 1), seconds=5)
+        with pytest.raises(StoreError, match="lock"):
+            await book.settle(tab, Usage(1, 1))
+    await database.write(lambda db: None)
+    assert (await book.states([candidate]))[candidate.domain].in_flight == 0, "what has ended is counted all the same"
     await database.close()

@@ -84,6 +84,24 @@ async def test_work_goes_on_in_memory_and_is_told_when_the_server_is_back(lines:
     assert lines.events == ["book_server_away", "book_server_back"]
 
 
+class Fleeting(SumForm):
+    """Even numbers are soon of no interest."""
+
+    def passes(self, entry: int) -> bool:
+        return entry % 2 == 0
+
+
+async def test_what_passes_is_not_told_to_a_server_that_comes_back(lines: Lines) -> None:
+    server = Shaky()
+    pages = StandbyPages(server, Fleeting(), FakeClock(), again=0.0)
+    server.on = False
+    assert [await pages.turn("a", amount) for amount in (1, 2, 3)] == [1, 3, 6]
+    server.on = True
+    await pages.look()
+    await pages.close()
+    assert server.kept._pages["a"].total == 4
+
+
 async def test_one_that_keeps_falling_loses_and_doubles_nothing(lines: Lines) -> None:
     server = Shaky()
     pages = StandbyPages(server, SumForm(), FakeClock(), again=0.0)

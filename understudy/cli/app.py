@@ -148,8 +148,8 @@ def fleet(
 ) -> Work:
     """Show who can work now.
 
-    Every window used and left, of all processes together; who rests and why; how long answers take. A limit with a
-    question mark is the catalogue's, which no server has confirmed yet.
+    Every window used and left, of all processes together; who rests and why; how many tasks wait in line, and for how
+    long; how long answers take. A limit with a question mark is the catalogue's, which no server has confirmed yet.
     """
     from understudy.cli.fleet import fleet as work
 

@@ -87,7 +87,7 @@ def check_wishes(task: Task) -> None:
 async def ask(config: str | None, task: Task, *, as_json: bool = False, stream: bool = False) -> int:
     """Answer on stdout, everything else on stderr. Raises what the director raises."""
     check_wishes(task)
-    async with open_director(config) as director:
+    async with open_director(config, deadline=task.deadline) as director:
         reply = await _run(director, task, as_json=as_json, stream=stream)
     if as_json:
         from understudy.director.provenance import reply_to_dict

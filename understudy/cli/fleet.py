@@ -45,7 +45,7 @@ async def fleet(config: str | None, *, watch: bool, as_json: bool) -> int:
 
 
 def fleet_table(parts: Parts, states: Mapping[str, State]) -> str:
-    return table(COLUMNS, [_row(parts, c, states[c.domain]) for c in parts.fleet])
+    return table(COLUMNS, [_row(c, states[c.domain]) for c in parts.fleet])
 
 
 def state_to_dict(candidate: Candidate, state: State) -> dict[str, Any]:
@@ -57,14 +57,20 @@ def state_to_dict(candidate: Candidate, state: State) -> dict[str, Any]:
     return {**names, "local": candidate.local, "free": candidate.free, "simulated": candidate.simulated, **record}
 
 
-def _row(parts: Parts, c: Candidate, state: State) -> tuple[object, ...]:
+def _row(c: Candidate, state: State) -> tuple[object, ...]:
     where = "simulated" if c.simulated else "here" if c.local else "cloud"
-    line = parts.dispatcher.door.lines.get(c.name)
-    waiting = f", {len(line)} waiting" if line is not None and len(line) else ""
-    known = "ready" if state.wait <= 0 else f"{state.why}, {duration(state.wait)} more"
     latency = duration(state.latency) if state.latency else "-"
     windows = "; ".join(_level(level) for level in _levels(c, state)) or "no limits known"
-    return (c.name, c.account, where, known + waiting, state.in_flight, latency, windows)
+    return (c.name, c.account, where, told(state), state.in_flight, latency, windows)
+
+
+def told(state: State) -> str:
+    """Its state in a few words, and who waits for it."""
+    known = "ready" if state.wait <= 0 else state.why
+    if 0 < state.wait < math.inf:  # what is too large never fits, and its reason says so
+        known += f", {duration(state.wait)} more"
+    queue = state.queue
+    return f"{known}, {queue.waiting:,} waiting for {duration(queue.oldest_seconds)}" if queue.waiting else known
 
 
 def _levels(candidate: Candidate, state: State) -> tuple[Level, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import sys
 import threading
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from understudy.cli.ending import Terminated
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from understudy.director.director import Director
 
 T = TypeVar("T")
+SLOWEST = 5.0  # seconds for opening a store that nobody holds
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
@@ -49,14 +51,22 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def open_director(config: str | None, *, rehearsal: bool = False) -> AsyncGenerator[Director]:
-    """A director for one command, with the log of its home."""
+async def open_director(
+    config: str | None, *, rehearsal: bool = False, deadline: float | None = None
+) -> AsyncGenerator[Director]:
+    """A director for one command, with the log of its home.
+
+    A locked store is waited for no longer than `deadline`; as long as a slow disk may take to open it, at the least.
+    """
     from understudy.config.places import home
     from understudy.director.director import Director
+    from understudy.store.patience import at_most
 
     director = Director.from_config(config, rehearsal=rehearsal)
     configure(home(), director.settings.log_level)
-    async with director:
+    async with AsyncExitStack() as stack:
+        with at_most(math.inf if deadline is None else max(deadline, SLOWEST)):
+            await stack.enter_async_context(director)
         yield director
 
 

@@ -18,6 +18,7 @@ from understudy.director.loop import go
 from understudy.director.parts import Parts, open_parts
 from understudy.director.trail import Trail
 from understudy.errors import NoCandidate, StoreError, UsageError
+from understudy.store.patience import at_most
 from understudy.types import Balance, Clock, Event, Finished, Reply, Sensitivity, Task, Text, Turn
 
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
@@ -135,7 +136,6 @@ class Director:
         return record
 
     async def _run(self, task: Task, events: asyncio.Queue[Event | None] | None) -> Reply:
-        parts = self.parts
         if not task.text.strip() and not task.files:
             raise UsageError("The task is empty.", remedy="Say what you want.")
         if task.schema is not None:
@@ -150,6 +150,13 @@ class Director:
             raise UsageError("A deadline is a number of seconds above 0, a day at most.", remedy="Give another.")
         if task.max_tokens is not None and task.max_tokens < 1:
             raise UsageError("max_tokens must be at least 1.", remedy="Give another.")
+        with at_most(seconds):
+            return await self._take(task, session, seconds, events, named=named)
+
+    async def _take(
+        self, task: Task, session: str, seconds: float, events: asyncio.Queue[Event | None] | None, *, named: bool
+    ) -> Reply:
+        parts = self.parts
         known = await parts.store.sessions.get(session) if named else None
         private = False
         if known is not None and known.turns and not task.history:

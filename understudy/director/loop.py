@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from dataclasses import replace
 
 from understudy.director.budget import director_left
@@ -15,6 +16,7 @@ from understudy.director.provenance import balance_to_dict, broken_to_dict, fail
 from understudy.director.trail import Trail
 from understudy.director.way import decide, work
 from understudy.errors import NoCandidate, StoreError, UnderstudyError
+from understudy.store.patience import at_most
 from understudy.telemetry.log import log
 from understudy.types import Reply, Task
 
@@ -39,7 +41,8 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
             error.remedy = " ".join([error.remedy, *parts.notes[:3]])  # who is not there, and why
         told = failure_to_dict(error)
         facts, decision = (decided.facts, decided.decision) if decided else (None, None)
-        with contextlib.suppress(StoreError):  # the failure is what to tell, also when it cannot be kept
+        moment = 0.0 if isinstance(error, StoreError) else math.inf  # who waits for the store has waited long enough
+        with contextlib.suppress(StoreError), at_most(moment):  # the failure is what to tell, kept or not
             await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
         _log(trail, "failed", type(error).__name__)
         raise

@@ -89,6 +89,7 @@ class Parts:
         for worker in self.workers.values():
             await worker.close()
         self.workers.clear()
+        await self.dispatcher.door.announcer.close()
         await self.book.pages.close()
         await self.store.close()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from understudy.errors import CallFailed
+from understudy.fleet.announcer import Announcer
 from understudy.fleet.book import Book, Cost, Tab, came_to
 from understudy.fleet.page import Wait
 from understudy.fleet.queue import Line
@@ -40,6 +41,10 @@ class Doorman:
     book: Book
     clock: Clock
     lines: dict[str, Line] = field(default_factory=dict[str, Line])
+    announcer: Announcer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.announcer = Announcer(self.book, self.clock)
 
     async def admit(
         self, among: Sequence[Candidate], costs: Mapping[str, Cost], seconds: Mapping[str, float], wish: Wish
@@ -53,6 +58,7 @@ class Doorman:
         if line.full:
             return Wait(60.0, f"the line of {len(line):,} is full", "queue")
         async with line.place(wish.session, wish.priority, self.clock.now()) as place:
+            self.announcer.watch(among[0], line)
             told = False
             while True:
                 got = Wait(math.inf, "the line", "queue")

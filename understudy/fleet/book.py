@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from understudy.fleet.depth import NOBODY, Depth, Queue, queues
 from understudy.fleet.page import DISGUISED, OVERTAKEN, VOUCHED, Came, Close, Granted, Page, Reserve, Wait
 from understudy.store.pages import Pages
 from understudy.types import Candidate, Failure, Reading, Standing, Usage
@@ -58,6 +59,7 @@ class State:
     first_token: float = 0.0
     in_flight: int = 0
     levels: tuple[Level, ...] = ()
+    queue: Queue = NOBODY
 
     @property
     def left(self) -> float:
@@ -246,10 +248,19 @@ class Book:
         """A hedged call has been out for so long, and somebody who was asked later has answered first."""
         await self.close(Tab(candidate), OVERTAKEN, seconds=seconds)
 
+    async def tell(self, candidate: Candidate, depth: Depth) -> None:
+        """How long a line of this process is, in front of this candidate and the same model's other accounts."""
+        await self.pages.turn(candidate.quota, depth)
+
     async def states(self, fleet: Sequence[Candidate]) -> Mapping[str, State]:
         """How every candidate stands, by its domain."""
         pages, now = await self.pages.look()
-        return {c.domain: _state(c, pages[c.quota], now) if c.quota in pages else State(c.domain) for c in fleet}
+        lines = queues((page.depths for page in pages.values()), now)
+        states: dict[str, State] = {}
+        for c in fleet:
+            state = _state(c, pages[c.quota], now) if c.quota in pages else State(c.domain)
+            states[c.domain] = replace(state, queue=lines[c.name]) if c.name in lines else state
+        return states
 
 
 def grain(wait: float) -> float:

@@ -11,6 +11,7 @@ from understudy.errors import CallFailed
 from understudy.fleet.admission import Doorman, QuotaGuard
 from understudy.fleet.book import Cost, Tab
 from understudy.fleet.errand import Timing
+from understudy.store.patience import at_most
 from understudy.tokens import estimate
 from understudy.types import Answer, Call, Candidate, Clock, Failure, Guard, Usage, Worker
 
@@ -160,7 +161,8 @@ class _Watch:
         async with asyncio.timeout_at(min(self._ends, first)) as self._limit:
             if first < self._ends:
                 self.why = f"sent nothing within {self._timing.first_token:g} s"
-            return await work  # type: ignore[no-any-return, misc]
+            with at_most(total):  # a locked store is told as what it is, not as a candidate that does not answer
+                return await work  # type: ignore[no-any-return, misc]
 
     def progress(self, chars: int) -> None:
         now = asyncio.get_running_loop().time()

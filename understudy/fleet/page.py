@@ -1,7 +1,7 @@
 """The book's page of one quota domain: its windows, what is in flight, its rest, its candidates' health.
 
-A page changes by entries only (Reserve, Close): each is plain data and takes effect the same way wherever the page is
-kept, so a file, a database and a replicated log hold the same book. Times are seconds of the keeper's clock.
+A page changes by entries only (Reserve, Close, Depth): each is plain data and takes effect the same way wherever the
+page is kept, so a file, a database and a replicated log hold the same book. Times are seconds of the keeper's clock.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from understudy.fleet.depth import Depth, Said, forget, note
 from understudy.fleet.gauge import Gauge, gauge_of
 from understudy.fleet.health import Health
 from understudy.fleet.reactions import LONGEST_REST, REACTIONS
@@ -69,6 +70,9 @@ class Close:
     jitter: float = 0.5
 
 
+Entry = Reserve | Close | Depth
+
+
 @dataclass(frozen=True, slots=True)
 class Granted:
     hold: str
@@ -109,9 +113,15 @@ class Page:
     asked: float = 0.0  # when a task at a terminal last found no room, of whichever process
     seen: float = 0.0
     changes: int = 0  # entries so far
+    depths: dict[str, Said] = field(default_factory=dict[str, Said])  # of the lines in front of it
 
-    def apply(self, entry: Reserve | Close, now: float) -> Granted | Wait | None:
+    def apply(self, entry: Entry, now: float) -> Granted | Wait | None:
         now = self._turn_to(now)
+        if self.depths:
+            forget(self.depths, now)
+        if isinstance(entry, Depth):
+            note(self.depths, entry, now)
+            return None
         self.changes += 1
         if isinstance(entry, Reserve):
             return self._reserve(entry, now)

@@ -60,6 +60,8 @@ class Line:
         self._classes = {Priority.INTERACTIVE: _Class(), Priority.BATCH: _Class()}
         self._ahead = 0  # interactive tasks served while a batch waited
         self._head: Place | None = None
+        self.empty = asyncio.Event()
+        self.empty.set()
 
     @property
     def depth(self) -> dict[Priority, int]:
@@ -82,6 +84,7 @@ class Line:
         """A place in the line until the block ends; mark it with `line.serve(place)` when it was served."""
         place = Place(session, priority, now)
         self._classes[priority].add(place)
+        self.empty.clear()
         self._call()
         try:
             yield place
@@ -109,6 +112,8 @@ class Line:
         self._classes[place.priority].remove(place, served=served)
         if self._head is place:
             self._head = None
+        if not len(self):
+            self.empty.set()
         self._call()
 
     def _call(self) -> None:

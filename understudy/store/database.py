@@ -23,13 +23,16 @@ from understudy.errors import StoreError
 from understudy.store import faults
 from understudy.store.inline import BUSY, Inline
 from understudy.store.migrations import STEPS, migrate
+from understudy.store.patience import left
 from understudy.store.rows import as_text
 from understudy.store.soundness import damaged_rows
 from understudy.store.writer import CHECKPOINT, Operation, Writer
+from understudy.telemetry.log import log
 
 T = TypeVar("T")
 SMALLEST = 512  # bytes: SQLite's smallest page
 PATIENCE = 30.0  # seconds; the turnstile lets each process wait for milliseconds, so this is somebody suspended
+LEAVING = 1.0  # seconds without a turn after which a store that is closed is left to its thread
 
 
 class Database:
@@ -61,12 +64,13 @@ class Database:
         _make_folder(path)
         database = cls(path, patience=patience, schema=schema)
         writer = database._start()
+        seconds = left(patience)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 await asyncio.shield(asyncio.wrap_future(writer.ready))
         except TimeoutError:
             writer.stop()
-            raise faults.held(path, patience) from None
+            raise (faults.held if writer.waits else faults.slow)(path, seconds) from None
         except BaseException:
             writer.stop()
             raise
@@ -85,15 +89,17 @@ class Database:
     ) -> T:
         """Run `work` in a transaction of its own: all of it or nothing, also beside others that fail.
 
-        A caller that is cancelled, or runs out of patience, before it has the result: without `undo` the work is done
-        all the same; with `undo` it is not done, or taken back. Either way it is done at most once.
+        A caller that is cancelled, or runs out of patience or of its task's time (patience.py), before it has the
+        result: without `undo` the work is done all the same; with `undo` it is not done, or taken back. Either way it
+        is done at most once.
         """
         writer = self._start()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         operation = Operation(work, undo, future)
         writer.submit(operation)
         received = False
-        limit = asyncio.timeout(self.patience)
+        seconds = left(self.patience)
+        limit = asyncio.timeout(seconds)
         try:
             async with limit:
                 result = await future
@@ -102,17 +108,19 @@ class Database:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise faults.held(self.path, self.patience) from None
+            raise (faults.held if writer.waits else faults.slow)(self.path, seconds) from None
         finally:
             if not received and undo is not None and operation.error is None:
                 operation.abandoned = True
                 _take_back(writer, operation)
 
-    async def promptly(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """As write(), but here and now when nobody else is writing: for a few rows, on which others do not wait long.
-
-        A caller that is cancelled while it waits in write(): the work is done all the same.
-        """
+    async def promptly(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        undo: Callable[[sqlite3.Connection, T], None] | None = None,
+    ) -> T:
+        """As write(), but here and now when nobody else is writing: for a few rows, which keep others for no time."""
         writer = self._start()
         if self._inline is None and writer.ready.done() and writer.ready.exception() is None:
             self._inline = Inline(self.path, self._connect, writer.files)
@@ -124,7 +132,7 @@ class Database:
                     writer.long_log = True
                     writer.submit(Operation(lambda _: None))
                 return result
-        return await self.write(work)
+        return await self.write(work, undo=undo)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on one consistent snapshot: what this process has written is in it."""
@@ -163,7 +171,11 @@ class Database:
         return f"{self.path}: sound, {self.path.stat().st_size / 1e6:.1f} MB"
 
     async def close(self) -> None:
-        """Do what was asked so far, then close. A second call waits for the first."""
+        """Do what was asked so far, then close. A second call waits for the first.
+
+        While others hold the lock nothing can be done: then it is left to the writer's thread, as long as the process
+        lives, and what was reserved is charged after its lease.
+        """
         self._closed = True
         if self._glancing is not None and self._glancing[0] == threading.get_ident():
             self._glancing[1].close()
@@ -178,7 +190,8 @@ class Database:
             await asyncio.shield(asyncio.wrap_future(done))  # the writer is the last out: it empties the log
         if self._writer is not None:
             self._writer.stop()
-            await asyncio.shield(asyncio.wrap_future(self._writer.ended))
+            if not await self._writer.out(LEAVING):
+                log().warning("store_left_locked", path=str(self.path))
 
     def _start(self) -> Writer:
         if self._forked:

@@ -55,8 +55,15 @@ def unwritable(path: Path, why: str) -> StoreError:
 
 def held(path: Path, seconds: float) -> StoreError:
     return StoreError(
-        f"Another process has held the store {path} for more than {seconds:g} s.",
+        f"Another process has held the lock of the store {path} for more than {seconds:.1f} s.",
         remedy=f"Resume or end the suspended one (fuser {shlex.quote(str(path))} names it), then try again.",
+    )
+
+
+def slow(path: Path, seconds: float) -> StoreError:
+    return StoreError(
+        f"The store {path} has not written for {seconds:.1f} s, and nobody holds its lock.",
+        remedy="The disk or the machine is busy: try again, or give the task more time (--deadline).",
     )
 
 
@@ -107,7 +114,8 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
         return broken(path, "is damaged, or not a database")
     if primary in _BUSY:
         return StoreError(
-            f"Another program holds the store {path}.", remedy="Close whatever has the file open, then try again."
+            f"Another program holds the lock of the store {path}.",
+            remedy="Close whatever has the file open, then try again.",
         )
     # With no room for its shared memory SQLite reports an input/output error.
     if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _no_room(path)):

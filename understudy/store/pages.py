@@ -32,6 +32,10 @@ class Form(Protocol[P]):
         """Whether it may be refused, which leaves the page as it was."""
         ...
 
+    def passes(self, entry: Any) -> bool:
+        """Whether it says nothing any more after some seconds: a server that was away is not told of it."""
+        ...
+
     def pack(self, page: P) -> bytes:
         """The first byte is the version of the form, a letter or a digit."""
         ...
@@ -116,7 +120,9 @@ class SqlitePages(Generic[P]):
                 )
             return outcome, version, page
 
-        outcome, version, page = await self._database.promptly(work)
+        # Room that nobody waits for any more is not taken; what has ended must be counted all the same.
+        undo = _leave if self._form.asks(entry) else None
+        outcome, version, page = await self._database.promptly(work, undo=undo)
         if self._read.get(key, (0, None))[0] < version:
             self._read[key] = (version, page)
         return outcome
@@ -147,3 +153,7 @@ class SqlitePages(Generic[P]):
             log().warning("page_damaged", key=key)
             return version, self._form.blank()
         return version, self._form.unpack(body)
+
+
+def _leave(_db: sqlite3.Connection, _result: object) -> None:
+    """Granted in the very moment its caller went: its lease ends it."""

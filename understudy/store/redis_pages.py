@@ -196,7 +196,9 @@ class RedisPages(Generic[P]):
     async def _write(self, key: str, replica: _Replica[P], entries: Sequence[Any]) -> list[Any]:
         _, outcomes = await self._send(key, replica, [self._form.pack_entry(entry) for entry in entries])
         outcomes = outcomes[-len(entries) :]
-        replica.refusing = any(not changed for _, changed in outcomes)
+        made = zip(entries, outcomes, strict=True)
+        told = [changed for entry, (_, changed) in made if not self._form.passes(entry)]
+        replica.refusing = not all(told) if told else replica.refusing
         if replica.position - replica.folded >= FOLD:
             replica.folded = replica.position
             args = [key, replica.position, replica.life, self._form.pack(replica.page), ""]

@@ -64,7 +64,7 @@ class StandbyPages(Generic[P]):
             return await self._pages.turn(key, entry)
         page = self._memory.page(key)
         outcome, changed = self._form.apply(page, entry, self._memory.now())
-        if changed:
+        if changed and not self._form.passes(entry):
             self._owed.append((key, entry))
         return outcome
 

@@ -81,6 +81,7 @@ class Writer:
         self.ended: Future[None] = Future()
         self.longest_wait = 0.0  # seconds for the lock, since the start
         self.turns = 0
+        self.waits = True  # for the lock: until it has it for the first time, too
         self.files = Files(path, None, None)
         self.long_log = False  # others of this process have written: fold the log at the next occasion
         self._connect = connect
@@ -105,6 +106,23 @@ class Writer:
                 self._closed = True
                 self._queue.put(None)
 
+    async def out(self, seconds: float) -> bool:
+        """Wait for the end of it. False: it had no turn for so many seconds, since others hold the lock."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell(_: Future[None]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(ended.set)
+
+        self.ended.add_done_callback(tell)
+        turns = -1
+        while not self.ended.done() and turns != self.turns:
+            turns = self.turns
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await ended.wait()
+        return self.ended.done()
+
     def forget(self) -> None:
         """In a forked child: the thread is not here, the lock files are the parent's."""
         self._closed = True
@@ -117,6 +135,7 @@ class Writer:
             with self._turnstile:
                 db = self._connect()
                 self.files = Files.at(self.path)
+            self.waits = False
         except Exception as error:  # noqa: BLE001 - it is handed to whoever opened or waits
             self._refuse_all(self._named(error))
             return
@@ -147,12 +166,12 @@ class Writer:
 
     def _take_turn(self, db: sqlite3.Connection, turnstile: Turnstile) -> list[Operation]:
         group: list[Operation] = []
-        asked = time.perf_counter()
+        asked, self.waits = time.perf_counter(), True
         try:
             with turnstile:
                 self._check_files(db)
                 db.execute("BEGIN IMMEDIATE")
-                begun = time.perf_counter()
+                begun, self.waits = time.perf_counter(), False
                 self.longest_wait = max(self.longest_wait, begun - asked)
                 self._receive()  # what came while we queued rides along
                 while self._pending and time.perf_counter() - begun < TURN:
@@ -169,7 +188,7 @@ class Writer:
                 self._pending.clear()
             for operation in group:
                 operation.error = self._named(error)
-        self.turns += 1
+        self.turns, self.waits = self.turns + 1, False
         return group
 
     def _check_files(self, db: sqlite3.Connection) -> None:
