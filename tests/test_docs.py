@@ -157,6 +157,15 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
             assert anchor in anchors(place.read_text(encoding="utf-8")), target
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_no_row_stands_outside_its_table(path: Path) -> None:
+    """An empty line ends a table: the rows below it would be shown as text."""
+    lines = BLOCK.sub("", path.read_text(encoding="utf-8")).splitlines()
+    rows = [number for number, line in enumerate(lines) if line.startswith("|")]
+    heads = [n for n in rows if n - 1 not in rows]
+    assert [lines[n] for n in heads if not re.fullmatch(r"[|: -]+", "".join(lines[n + 1 : n + 2]))] == []
+
+
 def anchors(text: str) -> set[str]:
     """As GitHub makes them from headings."""
     headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", text), re.MULTILINE)

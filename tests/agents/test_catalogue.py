@@ -41,6 +41,20 @@ def test_a_name_means_one_model(kind: str) -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize(
+    ("dated", "last"),
+    [
+        ("2026-10", date(2026, 10, 31)),
+        ("2028-02", date(2028, 2, 29)),
+        ("2026-12", date(2026, 12, 31)),
+        ("9999-12", date.max),
+        ("2026-10-03", date(2026, 10, 3)),
+    ],
+)
+def test_a_date_means_a_day(dated: str, last: date) -> None:
+    assert last_day(dated) == last
+
+
 @pytest.mark.parametrize("row", ALL, ids=name_of)
 def test_every_figure_has_a_source_and_a_date(row: Entry) -> None:
     told = {s.figures for s in row.sources}

@@ -42,16 +42,16 @@ async def test_the_users_word_goes_before_it() -> None:
         "input_usd": 1,
         "output_usd": 2,
         "context": 9000,
-        "dated": "2027-01-02",
+        "dated": "2026-01-02",
     }
     candidate, said = await told(kind="groq", accounts=KEYS, models=[model])
     assert candidate.model == "qwen/qwen3-32b"
     assert said.ratings == {"coding": 7}
     assert (said.strengths, said.modalities) == (("patience",), ("text", "image"))
     for figures in ("limits", "prices", "context"):
-        assert source(said, figures) == ("the configuration", "2027-01-02")
+        assert source(said, figures) == ("the configuration", "2026-01-02")
     assert "Groq" in source(said, "capabilities")[0]
-    assert said.dated == "2027-01-02"
+    assert said.dated == "2026-01-02"
 
 
 async def test_windows_a_paid_plan_does_not_have_have_no_source() -> None:

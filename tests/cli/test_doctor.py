@@ -130,6 +130,7 @@ models = [ { id = "gpt-oss-20b" }, { id = "qwen3-32b", dated = "2027-02-20" } ]
 def test_figures_that_nobody_compared_for_90_days(
     home: Path, monkeypatch: pytest.MonkeyPatch, today: date, old: bool
 ) -> None:
+    monkeypatch.setattr("understudy.config.quota.today", lambda: today)
     monkeypatch.setenv("UNDERSTUDY_TEST_KEY", "k")
     monkeypatch.setenv("UNDERSTUDY_HOME", str(home))
     home.mkdir(exist_ok=True, mode=0o700)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,26 @@ def test_a_wrong_variable_is_named_and_not_the_file(
         load(file)
     assert str(file) in both.value.message
     assert "deadline" in both.value.message
+
+
+def dated(when: str) -> str | None:
+    table = {"providers": {"g": {"kind": "groq", "models": [{"id": "qwen3-32b", "dated": when}]}}}
+    return parse(table, "test").providers["g"].models[0].dated
+
+
+@pytest.mark.parametrize("when", ["2026-12", "2027-01-31", "2024-02-29"])
+def test_when_figures_were_compared(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("understudy.config.quota.today", lambda: date(2026, 12, 31))
+    assert dated(when) == when
+
+
+@pytest.mark.parametrize(
+    "when", ["9999-12", "2027-02", "2027-02-01", "2026-02-31", "2026-13", "2026-00", "0000-01", "2026-1", "٢٠٢٦-01"]
+)
+def test_figures_were_compared_on_no_day_to_come_and_on_none_there_never_was(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("understudy.config.quota.today", lambda: date(2026, 12, 31))
+    with pytest.raises(ConfigError, match=r"models\.0\.dated") as caught:
+        dated(when)
+    assert caught.value.remedy

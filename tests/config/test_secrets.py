@@ -18,3 +18,12 @@ def test_a_key_file_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
     for path in (pipe, big, Path("/dev/zero"), tmp_path):
         with pytest.raises(ConfigError, match="cannot be read"):
             read_key(f"file:{path}")
+
+
+def test_what_is_longer_than_any_key_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", "k" * 65_536 + "\n")
+    assert len(read_key("env:A_KEY").reveal()) == 65_536
+    monkeypatch.setenv("A_KEY", "k" * 65_537)
+    with pytest.raises(ConfigError, match="longer than any key") as caught:
+        read_key("env:A_KEY")
+    assert "kkk" not in str(caught.value)

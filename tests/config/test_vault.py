@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import subprocess
 import sys
+import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -113,11 +117,57 @@ def test_nobody_answers(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     vault.slow = 1.0
     started = time.monotonic()
     refusal()
-    vault.slow, vault.drip = 0.0, True  # every single read of it is quick
+    vault.slow, vault.drip = 0.0, "body"  # every single read of it is quick
     assert "silent" in refusal().message
     assert time.monotonic() - started < 2
     monkeypatch.setenv("VAULT_ADDR", "http://127.0.0.1:9")
     assert "VAULT_ADDR" in refusal().remedy
+
+
+def readers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "understudy-vault"]
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_nobody_goes_on_reading_when_the_time_is_up(vault: Vault, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    monkeypatch.setattr(reader, "SECONDS", 0.5)
+    vault.v2["secret/llm/groq"], vault.drip = {"key": KEY}, part
+    assert "silent" in refusal().message
+    assert vault.left.wait(2)
+    for thread in readers():
+        thread.join(2)
+    assert readers() == []
+
+
+def test_a_reply_without_end_is_not_read_to_it(vault: Vault) -> None:
+    vault.v2["secret/llm/groq"], vault.endless = {"key": KEY}, True
+    started = time.monotonic()
+    refusal()
+    assert time.monotonic() - started < 2
+    assert vault.left.wait(2)
+    assert vault.sent < 20_000_000  # what stands in the buffers of two sockets, and no more
+
+
+def test_a_reply_is_not_unfolded(vault: Vault) -> None:
+    """100 MB of spaces are 100 kB packed."""
+    vault.v2["secret/llm/groq"] = {"key": KEY}
+    whole = json.dumps(vault.reply("/v1/secret/data/llm/groq", TOKEN)[1]).encode()
+    vault.body, vault.encoding = gzip.compress(whole), "gzip"
+    refusal()
+    vault.body = gzip.compress(b" " * 100_000_000 + whole, 1)
+    tracemalloc.start()
+    try:
+        refusal()
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_longer_than_any_key_is_none(vault: Vault) -> None:
+    vault.v2["secret/llm/groq"] = {"key": "k" * 65_536}
+    assert len(read_key(SOURCE).reveal()) == 65_536
+    vault.v2["secret/llm/groq"] = {"key": "k" * 65_537}
+    assert "longer than any key" in refusal().message
 
 
 def test_the_token_follows_no_redirect(vault: Vault) -> None:

@@ -25,7 +25,11 @@ class Vault:
     deleted: set[str] = field(default_factory=set)
     sealed: bool = False
     slow: float = 0.0  # seconds before an answer
-    drip: bool = False  # one byte now and then, without end
+    drip: str = ""  # head or body: one byte now and then, without end
+    encoding: str = ""  # what the body is said to be packed with
+    endless: bool = False  # the body never ends
+    sent: int = 0  # bytes of an endless body
+    left: threading.Event = field(default_factory=threading.Event)  # a client went away in the middle
     status: int = 0  # instead of any answer
     body: bytes = b""
     moved: str = ""  # where it redirects to
@@ -72,6 +76,7 @@ def open_vault() -> Iterator[Vault]:
         def do_GET(self) -> None:
             vault.seen.append((self.path, self.headers.get("X-Vault-Namespace", "")))
             assert self.headers["X-Vault-Request"] == "true"
+            assert self.headers["Accept-Encoding"] == "identity"
             time.sleep(vault.slow)
             status, told = vault.reply(self.path, self.headers.get("X-Vault-Token", ""))
             body = vault.body or json.dumps(told).encode()
@@ -79,16 +84,27 @@ def open_vault() -> Iterator[Vault]:
             if vault.moved:
                 self.send_header("Location", vault.moved + self.path)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(10_000_000 if vault.drip else len(body)))
-            self.end_headers()
+            if vault.encoding:
+                self.send_header("Content-Encoding", vault.encoding)
+            if not vault.endless:
+                self.send_header("Content-Length", str(10_000_000 if vault.drip else len(body)))
             try:
+                if vault.drip == "head":
+                    self.flush_headers()
+                    self.wfile.write(b"X-Slow: ")
+                else:
+                    self.end_headers()
                 while vault.drip:
                     self.wfile.write(b" ")
                     self.wfile.flush()
                     time.sleep(0.05)
+                while vault.endless:
+                    self.wfile.write(bytes(100_000))
+                    vault.sent += 100_000
                 self.wfile.write(body)
             except OSError:
-                pass
+                vault.left.set()
+                self.close_connection = True
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -101,6 +117,6 @@ def open_vault() -> Iterator[Vault]:
     try:
         yield vault
     finally:
-        vault.drip = False
+        vault.drip, vault.endless = "", False
         server.shutdown()
         server.server_close()

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes import FakeClock, FakeWorker, FreeLedger
-from understudy.errors import BudgetRefused, CallFailed
+from tests.fleet.quota_model import pages_of
+from understudy.errors import BudgetRefused, CallFailed, ConfigError
 from understudy.fleet.book import Book, Cost, Tab
-from understudy.fleet.dispatch import Dispatcher
+from understudy.fleet.dispatch import SHARE_OF_TIME, Dispatcher
 from understudy.fleet.errand import Errand, Walk
 from understudy.fleet.form import PageForm
 from understudy.fleet.guards import SendGuard
@@ -297,7 +298,35 @@ async def test_an_import_takes_of_the_tasks_time() -> None:
     slow_to_load(stage, "small", 3)
     await stage.walk(deadline=stage.clock.now() + 5)
     given = next(w for w in stage.workers.values() if w.calls).calls[0].timeout
-    assert given == pytest.approx(2.0)
+    assert given == pytest.approx(2.0 * SHARE_OF_TIME)
+
+
+async def test_no_room_is_held_during_an_import() -> None:
+    stage = Stage(small="hi", flash="f")
+    held: list[bool] = []
+
+    def load() -> None:
+        held.append(any(page.held for page in pages_of(stage.book.pages).values()))  # type: ignore[arg-type]
+
+    for worker in stage.workers.values():
+        worker.load = load  # type: ignore[method-assign]
+    walk = await stage.walk()
+    assert walk.answer is not None
+    assert held == [False]
+
+
+async def test_who_cannot_be_loaded_is_passed_over_with_the_reason() -> None:
+    stage = Stage(small="hi", flash="f")
+    worker = next(w for w in stage.workers.values() if w.candidate.model == "small")
+
+    def load() -> None:
+        raise ConfigError("There is no key at env:K.", remedy="Set it.")
+
+    worker.load = load  # type: ignore[method-assign]
+    walk = await stage.walk()
+    assert walk.answer is not None
+    assert walk.skipped == [(A.domain, "There is no key at env:K.")]
+    assert walk.remedies == ["Set it."]
 
 
 async def test_nothing_is_sent_after_an_import_that_took_all_the_time() -> None:

@@ -252,3 +252,28 @@ def test_the_second_request_of_an_attempt_is_not_held_up_by_its_first() -> None:
     page.apply(ask("a", RPM), NOW)
     assert isinstance(page.apply(ask("b", RPM), NOW), Wait)
     assert isinstance(page.apply(ask("b", RPM, own=("a",)), NOW), Granted)
+
+
+def test_a_window_that_is_found_in_mid_flight_counts_what_is_in_flight() -> None:
+    page = Page()
+    filled(page, 1)
+    page.apply(ask("spoken", RPM), NOW)
+    page.apply(answered("spoken", readings=(Reading("requests", 10, 8),)), NOW)
+    for name in "abc":  # 400 tokens and more each
+        assert isinstance(page.apply(ask(name, RPM, cap=390), NOW + 1), Granted)
+    page.apply(answered("a", readings=(Reading("tokens", 1000, 900, seconds=60.0),)), NOW + 2)
+    wait = page.apply(ask("d", RPM, cap=390), NOW + 3)
+    assert isinstance(wait, Wait), "two of them may come to 800 yet"
+    assert "tokens" in wait.why
+    page.apply(answered("b", "c"), NOW + 4)
+    assert isinstance(page.apply(ask("d", RPM, cap=390), NOW + 4), Granted)
+
+
+def test_a_window_that_is_configured_in_mid_flight_counts_what_is_in_flight() -> None:
+    page = Page()
+    page.apply(ask("a"), NOW)
+    page.apply(ask("b"), NOW)
+    page.wait(ask("c", TPM, cap=390), NOW)
+    assert page.gauges[0].used(NOW) >= 40
+    page.apply(answered("a", "b"), NOW + 1)
+    assert page.gauges[0].used(NOW + 1) == 30

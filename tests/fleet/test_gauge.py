@@ -227,7 +227,7 @@ def test_no_history_breaks_its_sums(data: st.DataObject) -> None:
         elif act == "refuse":
             gauge.refuse(now, wait=data.draw(st.none() | st.floats(0, 1e6)), asked=1)
         elif act == "doubt":
-            gauge.doubt()
+            gauge.doubt(NOW)
         else:
             now -= 3600
             gauge.set_back(3600, now)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -181,7 +182,7 @@ def test_absurd_readings_never_stop_a_page_for_ever(reading: Reading) -> None:
     page.apply(done("a", readings=(reading,), retry_after=NAN, outcome=str(Failure.MINUTE_QUOTA)), NOW + 1)
     kept = PageForm().unpack(PageForm().pack(page))
     outcome = kept.apply(ask("b", tokens_in=1, cap=0), NOW + 2 * 86_400)
-    assert isinstance(outcome, Granted) or outcome.kind == "size", outcome  # type: ignore[union-attr]
+    assert isinstance(outcome, Granted), outcome
     for gauge in kept.gauges:
         assert 0 <= gauge.used(NOW + 2 * 86_400 + 1) < math.inf
 
@@ -203,6 +204,101 @@ def test_believable_leaves_good_readings_alone() -> None:
 @pytest.mark.parametrize("body", [b"", b"0anything", VERSION, VERSION + b"\xff\xff", b"9" + b"\x81"])
 def test_a_page_of_another_version_or_a_damaged_one_is_begun_anew(body: bytes) -> None:
     assert PageForm().unpack(body) == Page()
+
+
+@given(st.data())
+def test_any_damaged_byte_begins_the_page_anew(data: st.DataObject) -> None:
+    body = bytearray(PageForm().pack(seasoned()))
+    place = data.draw(st.integers(0, len(body) - 1))
+    body[place] ^= data.draw(st.integers(1, 255))
+    assert PageForm().unpack(bytes(body)) == Page()
+
+
+def test_a_server_that_breaks_its_word_is_not_asked_again_and_again() -> None:
+    """Its window is full, its reset is always now, and so is its retry-after."""
+    page, now, refused = Page(), NOW, 0
+    for number in range(200):
+        now += 0.01
+        if isinstance(page.apply(ask(f"h{number}"), now), Granted):
+            left = max(0, 4 - number)
+            said: dict[str, Any] = {"readings": (Reading("requests", 5, left, 0.0),)}
+            if number < 5:
+                page.apply(done(f"h{number}", **said), now)
+            else:
+                refused += 1
+                page.apply(Close("m", ((f"h{number}", "nothing"),), "minute_quota", 0.0, **said), now)
+    assert refused <= 2
+
+
+def test_refusals_without_a_window_rest_longer_each_time_and_an_answer_ends_it() -> None:
+    page, now, refused = Page(), NOW, 0
+    bare = Reserve("", "m", 10, 100, 10, 60.0)
+    while now < NOW + 60:
+        now += 0.05
+        if isinstance(page.apply(replace(bare, hold=f"{now}"), now), Granted):
+            refused += 1
+            page.apply(Close("m", ((f"{now}", "nothing"),), "minute_quota", 0.0), now)
+    assert refused <= 6
+    now = page.rest + 1
+    assert isinstance(page.apply(replace(bare, hold="a"), now), Granted)
+    page.apply(done("a"), now)
+    assert page.refusals == 0
+
+
+def test_refusals_of_requests_that_were_on_their_way_together_are_one() -> None:
+    page = Page(answers=1)
+    bare = Reserve("", "m", 10, 100, 10, 60.0)
+    for number in range(20):
+        assert isinstance(page.apply(replace(bare, hold=f"h{number}"), NOW), Granted)
+    for number in range(20):
+        page.apply(Close("m", ((f"h{number}", "nothing"),), "minute_quota", 5.0), NOW + 1 + number / 100)
+    assert page.rest <= NOW + 7
+
+
+@pytest.mark.parametrize("failure", [Failure.MINUTE_QUOTA, Failure.DAY_QUOTA, Failure.OVERLOAD])
+def test_no_word_of_a_server_closes_a_page_for_longer_than_a_day_or_so(failure: Failure) -> None:
+    page = seasoned()
+    page.apply(ask("a"), NOW)
+    page.apply(Close("m", (("a", "nothing"),), str(failure), retry_after=34_000_000.0), NOW)
+    outcome = page.apply(ask("b"), NOW)
+    assert isinstance(outcome, Wait)
+    assert outcome.seconds > 25 * 3600, "it is believed so far"
+    assert isinstance(page.apply(ask("c"), NOW + 26 * 3600 + 1), Granted)
+
+
+def test_one_wrong_limit_is_forgotten_and_a_true_one_is_not() -> None:
+    page = Page()
+    page.apply(ask("a"), NOW)
+    page.apply(done("a", readings=(Reading("tokens", 100, 100, 1.0),)), NOW + 1)
+    first = page.apply(ask("b"), NOW + 2)
+    assert isinstance(first, Wait)
+    assert first.kind == "size"
+    assert isinstance(page.apply(ask("c"), NOW + 700), Granted)
+    true = Page()
+    true.apply(ask("a"), NOW)
+    true.apply(done("a", readings=(Reading("tokens", 5000, 5000, 1.0),)), NOW + 1)
+    large = true.apply(ask("b", tokens_in=4000, cap=2000), NOW + 50_000)
+    assert isinstance(large, Wait)
+    assert large.kind == "size"
+
+
+def test_a_first_request_of_the_dead_keeps_nobody_from_trying_for_long() -> None:
+    page = Page()
+    assert isinstance(page.apply(ask("dead"), NOW), Granted)
+    felt = page.apply(ask("a"), NOW + 1)
+    assert isinstance(felt, Wait)
+    assert felt.kind == "fresh"
+    assert isinstance(page.apply(ask("b"), NOW + 11), Granted)
+    assert isinstance(page.apply(ask("c"), NOW + 12), Wait), "one at a time all the same"
+    assert len(page.held) == 2, "the dead one's is counted until its lease ends"
+
+
+def test_a_batch_is_not_held_back_after_a_clock_was_set_back() -> None:
+    page = seasoned()
+    page.asked = NOW
+    page.apply(Close("m", ()), NOW - 86_400)
+    batch = page.apply(replace(ask("b"), batch=True), NOW - 86_400 + 5)
+    assert isinstance(batch, Granted)
 
 
 def test_entries_and_pages_survive_packing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -154,5 +155,23 @@ def test_a_full_line_says_so_at_once() -> None:
             no = await door.admit([SCARCE], costs, seconds, Wish("x", INTERACTIVE, clock.now() + 30))
         assert isinstance(no, Wait)
         assert "full" in no.why
+
+    run_virtually(run())
+
+
+def test_the_first_answer_of_a_domain_is_waited_for_no_longer_than_was_wished() -> None:
+    async def run() -> None:
+        clock = LoopClock()
+        door = Doorman(Book(MemoryPages(PageForm(), clock), random.Random(1)), clock)
+        costs, seconds = {SCARCE.domain: Cost(1, 1)}, {SCARCE.domain: 60.0}
+        first = await door.admit([SCARCE], costs, seconds, Wish("silent", INTERACTIVE, clock.now()))
+        assert isinstance(first, Tab)
+        for latest, waits in ((0.0, 2.0), (5.0, 5.0)):
+            began = clock.now()
+            no = await door.admit(
+                [SCARCE], costs, seconds, Wish("x", INTERACTIVE, began + 2, latest=latest and began + latest)
+            )
+            assert isinstance(no, Wait)
+            assert clock.now() - began == pytest.approx(waits, abs=0.3)
 
     run_virtually(run())

@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
+
+from understudy.rehearsal.script import Script, ScriptedModel
 from understudy.scenarios.scenario import Event, load_scenario
 from understudy.scenarios.traffic import WORKING_DAY, traffic
 from understudy.scenarios.weather import HOUR, Sky
@@ -68,7 +71,8 @@ def sky(now: Now, *events: Event) -> Sky:
 def test_an_event_strikes_whom_it_names_while_it_lasts() -> None:
     now = Now()
     over = sky(now, event(what="auth", provider="groq", account="a", key=1, **{"from": 2, "until": 3}))
-    groq, gemini = over.over("groq", {"a": ("k1", "k2"), "b": ("k3",)}), over.over("gemini", {"a": ("k1",)})
+    groq = over.over("groq", Script(accounts={"a": ("k1", "k2"), "b": ("k3",)}))
+    gemini = over.over("gemini", Script(accounts={"a": ("k1",)}))
     assert groq("a", "k1", "m") is None
     now.hours = 2.5
     struck = groq("a", "k1", "m")
@@ -81,9 +85,19 @@ def test_an_event_strikes_whom_it_names_while_it_lasts() -> None:
     assert groq("a", "k1", "m") is None
 
 
+@pytest.mark.parametrize("named", ["scout", "meta/scout", "meta/scout-17b"])
+@pytest.mark.parametrize("asked", ["scout", "meta/scout-17b"])
+def test_a_model_is_struck_by_each_of_its_names(named: str, asked: str) -> None:
+    script = Script(models=(ScriptedModel(id="scout", aliases=("meta/scout*",)), ScriptedModel(id="other")))
+    weather = sky(Now(), event(what="cut", model=named)).over("x", script)
+    assert weather("a", "k", asked) is not None
+    assert weather("a", "k", "other") is None
+    assert weather("a", "k", "unheard of") is None
+
+
 def test_a_share_of_the_requests() -> None:
     now = Now()
-    weather = sky(now, event(what="cut", share=0.2)).over("x", {})
+    weather = sky(now, event(what="cut", share=0.2)).over("x", Script())
     struck = sum(weather("a", "k", "m") is not None for _ in range(2_000))
     assert 300 < struck < 500
 
@@ -95,5 +109,5 @@ def test_what_happens_at_home_strikes_no_provider() -> None:
     now.hours = 1
     assert over.at_home("store_gone")
     assert not over.at_home("book_gone")
-    assert over.over("x", {})("a", "k", "m") is None
+    assert over.over("x", Script())("a", "k", "m") is None
     assert over.moments("store_gone") == (DAY.begins + HOUR,)

@@ -6,6 +6,7 @@ Figures are priors. The user's configuration overrides every one of them, and wh
 from __future__ import annotations
 
 import tomllib
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -165,9 +166,7 @@ def looked_up(provider: str, model: str) -> tuple[float, float] | None:
 def last_day(dated: str) -> date:
     """The day a date means; of a year-month its last."""
     year, month, *day = (int(part) for part in dated.split("-"))
-    if day:
-        return date(year, month, day[0])
-    return date.fromordinal(date(year + month // 12, month % 12 + 1, 1).toordinal() - 1)
+    return date(year, month, day[0] if day else monthrange(year, month)[1])
 
 
 def host_of(base_url: str | None) -> str:

@@ -13,7 +13,7 @@ from understudy.agents.keys import Key, KeyRing
 from understudy.agents.wire import Wire
 from understudy.agents.worker import ModelWorker, Traits
 from understudy.config.secrets import Secret
-from understudy.errors import CallFailed
+from understudy.errors import CallFailed, ConfigError
 from understudy.types import Answer, Call, Candidate, Failure, Guard, Worker
 
 PROXY = 407  # a proxy on the way refused: that says nothing of the key
@@ -58,7 +58,7 @@ class KeyedWorker:
         self._of(self._ring.keys[0]).worker.load()
 
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
-        """As the inner workers'. Raises CallFailed(AUTH) when no key is left, ConfigError when there never was one."""
+        """As the inner workers'. Raises CallFailed(AUTH) when no key is left, ConfigError if none was to try."""
         clock = asyncio.get_running_loop().time
         ends, refused, last = clock() + call.timeout, dict[str, str](), None
         handover = Handover(guard)
@@ -80,7 +80,10 @@ class KeyedWorker:
                     last = failure
         finally:
             await handover.close()
-        raise self._nobody(refused, last)
+        nobody = self._nobody(refused, last)
+        if last is None:  # nothing was sent
+            raise ConfigError(nobody.message, remedy=REMEDY)
+        raise nobody
 
     def bound(self, call: Call) -> int:
         # What a worker learns of its requests counts, whichever key it was learnt with.

@@ -38,7 +38,7 @@ _ASKED = re.compile(r"(?:try again|retry|wait|available again|resets?)\b[^.\d]{0
 
 
 def waiting_time(text: str, now: float) -> float | None:
-    """Seconds to wait, never negative, or None when `text` is no time.
+    """Seconds to wait, never negative, or None when `text` is no time, or one that has passed.
 
     Understands 7.66s, 2m59.56s, 1h2m, 6ms, plain seconds, an epoch (seconds or milliseconds), an HTTP date and
     RFC 3339. `now` is in seconds since the epoch.
@@ -99,6 +99,6 @@ def _from_date(text: str, now: float) -> float | None:
 
 
 def _bounded(seconds: float | None) -> float | None:
-    if seconds is None or not math.isfinite(seconds) or seconds > LONGEST:
+    if seconds is None or not math.isfinite(seconds) or not 0 <= seconds <= LONGEST:
         return None
-    return max(0.0, seconds)
+    return seconds

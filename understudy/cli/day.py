@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from understudy.cli.render import dollars, table
-from understudy.cli.terminal import hint, is_lively, say
+from understudy.cli.terminal import hint, is_lively, one_line, say
+from understudy.config.pasted import shown
 from understudy.errors import UsageError, ValidationFailed
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def rehearse_scenario(named: str, *, seed: int | None, requests: int | None, as_
         requests=scenario.requests if requests is None else requests,
     )
     if not as_json:
-        say(f"{scenario.name}: {scenario.about or 'a day'}\n{SIMULATED}\n")
+        say(f"{_title(scenario)}: {one_line(scenario.about) or 'a day'}\n{SIMULATED}\n")
     began, show = time.monotonic(), _progress(scenario)
     try:
         report = rehearse_day(scenario, show)
@@ -59,12 +60,17 @@ def rehearse_scenario(named: str, *, seed: int | None, requests: int | None, as_
         say(json.dumps(report.to_dict() | {"broken": list(broken), "took": round(took, 1)}))
     else:
         for note in report.notes:
-            hint(f"note: {note}")
+            hint(one_line(f"note: {note}"))
         say(table(("what", "came to"), _rows(report)))
         hint(f"{report.requests:,} tasks of {report.hours:g} hours in {took:.0f} s. The same again: {report.digest}")
     if broken and not as_json:
         raise ValidationFailed(f"This day was not as it should be: {'; '.join(broken)}.", remedy="--json tells more.")
     return ValidationFailed.exit_code if broken else 0
+
+
+def _title(scenario: Scenario) -> str:
+    """The name of its file, which may hold anything."""
+    return one_line(shown(scenario.name))
 
 
 def _rows(report: Report) -> list[tuple[str, str]]:
@@ -106,13 +112,11 @@ def _seconds(took: Took) -> str:
 
 def _progress(scenario: Scenario) -> Progress:
     """One line on a terminal that is written over; nothing elsewhere."""
-    lively = is_lively(sys.stderr)
+    lively, title = is_lively(sys.stderr), _title(scenario)
 
     def show(done: int, of: int, hours: float) -> None:
         if lively:
-            sys.stderr.write(
-                f"\r{scenario.name}: {int(hours):02d}:{int(hours % 1 * 60):02d}, {done:,} of {of:,} tasks "
-            )
+            sys.stderr.write(f"\r{title}: {int(hours):02d}:{int(hours % 1 * 60):02d}, {done:,} of {of:,} tasks ")
             sys.stderr.flush()
 
     return show

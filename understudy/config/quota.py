@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -36,6 +37,10 @@ def _known_zone(name: str) -> bool:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return name == "UTC" or not available_timezones()  # a machine without time zone data cannot judge
     return True
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 class LimitTable(Strict):
@@ -113,4 +118,17 @@ class Described(Strict):
     size_gb: float | None = Field(default=None, gt=0)
     vram_gb: float | None = Field(default=None, gt=0)
     quantisation: str | None = None
-    dated: str | None = Field(default=None, pattern=r"^\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?$")
+    dated: str | None = Field(default=None, pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$")
+
+    @field_validator("dated")
+    @classmethod
+    def _is_past(cls, value: str | None) -> str | None:
+        """A date to come would keep its figures fresh for ever. Clocks differ: next month is let pass."""
+        if value is not None:
+            try:
+                meant = date.fromisoformat(value if len(value) > len("2026-10") else f"{value}-01")
+            except ValueError:
+                raise ValueError("the calendar has no such day; write 2026-10-15, or 2026-10") from None
+            if meant.replace(day=1) > today().replace(day=1) + timedelta(days=31):
+                raise ValueError("this is in the future; write when the figures were compared")
+        return value

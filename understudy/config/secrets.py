@@ -11,7 +11,7 @@ from understudy.config.pasted import shown
 from understudy.config.plain import read_plain
 from understudy.errors import ConfigError
 
-LARGEST = 64 * 1024  # bytes of a key file
+LARGEST = 64 * 1024  # bytes of a key, wherever it is
 FORMS = "env:NAME, keyring:NAME, file:PATH or vault:PATH#FIELD"
 
 
@@ -97,6 +97,8 @@ def read_key(source: str) -> Secret:
     if not value.strip():
         raise ConfigError(f"There is no key at {source}.", remedy=remedy)
     value = value.strip()
+    if len(value) > LARGEST:
+        raise ConfigError(f"What is at {source} is longer than any key ({len(value):,} characters).", remedy=remedy)
     if not value.isascii() or not value.isprintable():
         raise ConfigError(f"The key at {source} holds characters no key has.", remedy="Copy it again.")
     return Secret(value, source, since, exposed=exposed)

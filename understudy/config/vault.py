@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from understudy.config.locality import is_local_host
 from understudy.config.plain import read_plain
 from understudy.errors import ConfigError, install
+
+if TYPE_CHECKING:
+    from understudy.config.vault_wire import Wire
 
 INSTALL = install("secrets")
 SECONDS = 5.0  # for one key, everything included
@@ -82,14 +85,15 @@ def read_vault(source: str) -> tuple[str, float | None]:
     """The field's text, and since when Vault has had this version of it (version 1 does not say). Raises ConfigError.
 
     Blocks for SECONDS at the most: a thread of its own does the waiting, since a server that sends a byte now and then
-    outlives any limit on a single read.
+    outlives any limit on a single read. Then its connection is cut, which ends it, too.
     """
     place, entry = Place.parse(source.partition(":")[2]), door(source)
+    wire = _wire()
     outcome: list[tuple[str, float | None] | ConfigError] = []
 
     def read() -> None:
         try:
-            outcome.append(_read(source, place, entry))
+            outcome.append(_read(source, place, entry, wire))
         except ConfigError as error:
             outcome.append(error)
         except Exception as error:  # noqa: BLE001  requests and hvac raise what they like; their texts stay here
@@ -99,14 +103,21 @@ def read_vault(source: str) -> tuple[str, float | None]:
     reading.start()
     reading.join(SECONDS)
     if not outcome:
+        wire.cut()
         raise _unreachable(source, f"silent for {SECONDS:g} s")
     if isinstance(outcome[0], ConfigError):
         raise outcome[0]
     return outcome[0]
 
 
-def _read(source: str, place: Place, entry: Door) -> tuple[str, float | None]:
-    client = _client(entry)
+def _wire() -> Wire:
+    from understudy.config.vault_wire import Wire
+
+    return Wire()
+
+
+def _read(source: str, place: Place, entry: Door, wire: Wire) -> tuple[str, float | None]:
+    client = _client(entry, wire)
     try:
         found, created = _secret(source, place, client)
     finally:
@@ -160,10 +171,9 @@ def _table(reply: Any, *, strict: bool = True) -> Mapping[str, Any]:
     return {}
 
 
-def _client(entry: Door) -> Any:
+def _client(entry: Door, wire: Wire) -> Any:
     hvac: Any = import_module("hvac")
-    requests: Any = import_module("requests")
-    session = requests.Session()
+    session: Any = wire.session()
     # To this machine no proxy of the environment is used; elsewhere the user's network is the user's business.
     session.trust_env = not is_local_host(urlsplit(entry.address).hostname or "", ())
     session.verify = os.environ.get("VAULT_CACERT") or os.environ.get("VAULT_CAPATH") or True

@@ -59,7 +59,7 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
     left = trail.deadline - now
     if left <= 1.0:
         return None
-    call = within(call, min(TIMEOUT, left / 2))
+    call = replace(call, timeout=within(call.timeout, min(TIMEOUT, left / 2)))
     caller, door = parts.dispatcher.caller, parts.dispatcher.door
     wish = Wish(trail.session, Priority.INTERACTIVE, now + min(SHORT_WAIT, parts.settings.patience))
     tab = await door.admit(

@@ -15,7 +15,6 @@ from understudy.fleet.queue import Line
 from understudy.types import Amount, Candidate, Clock, Failure, Guard, Hold, Priority, Usage
 
 LOOK_AGAIN = 0.25  # seconds; another process may have given room back meanwhile
-FRESH = 3.0  # times the usual patience is worth waiting for the first answer of a domain: it is on its way
 WAITED_IN_A_CALL = 10.0  # seconds a request in the middle of a tool loop waits at the most
 
 
@@ -28,6 +27,11 @@ class Wish:
     until: float
     waiting: Callable[[Candidate, float], None] = lambda candidate, seconds: None  # told when a wait begins
     others: bool = False  # somebody else can be asked: who is down, or being felt for, is not waited for then
+    latest: float = 0.0  # as until, for the first answer of a domain, which is on its way; 0: no longer than for others
+
+    def ends(self, wait: Wait) -> float:
+        """When it is no longer worth it."""
+        return max(self.until, self.latest) if wait.kind == "fresh" else self.until
 
 
 @dataclass(slots=True)
@@ -66,9 +70,7 @@ class Doorman:
                         return got
                     if got.kind == "size" or not self._worth(got, wish):
                         return got
-                patience = max(0.0, wish.until - place.since)
-                until = place.since + patience * (FRESH if got.kind == "fresh" else 1.0)
-                left = until - self.clock.now()
+                left = wish.ends(got) - self.clock.now()
                 if left <= 0:
                     return Wait(LOOK_AGAIN, f"{len(line)} are waiting for {among[0].name}", "queue")
                 if not told:
@@ -115,7 +117,7 @@ class Doorman:
     def _worth(self, wait: Wait, wish: Wish) -> bool:
         if wait.kind == "breaker" and wish.others:
             return False
-        return self.clock.now() + wait.seconds <= wish.until
+        return self.clock.now() + wait.seconds <= wish.ends(wait)
 
     async def _pause(self, seconds: float, called: asyncio.Event) -> None:
         """Sleep on the clock, or until called."""

@@ -198,12 +198,13 @@ class Book:
 
     def _look_at(self, candidate: Candidate, page: Page, now: float) -> _Seen:
         standing = self._standing(candidate, page, now)
-        until = now if standing is not None and standing.wait else page.rests_until(now)
+        until = now + grain(standing.wait) if standing is not None and standing.wait else page.rests_until(now)
         return _Seen(candidate, page, page.changes, now, until, standing)
 
     def _standing(self, candidate: Candidate, page: Page, now: float) -> Standing | None:
         seconds, left = self._outlook(candidate, page, now)
-        seconds, left = round(min(seconds, 1e9), 1), round(left, 2)
+        seconds, left = min(seconds, 1e9), round(left, 2)
+        seconds = round(math.ceil(seconds / grain(seconds)) * grain(seconds), 1)
         health = page.health.get(candidate.model)
         if health is None:
             return None if not seconds and left == 1.0 else Standing(candidate.domain, seconds, left)
@@ -260,6 +261,11 @@ class Book:
             state = _state(c, pages[c.quota], now) if c.quota in pages else State(c.domain)
             states[c.domain] = replace(state, queue=lines[c.name]) if c.name in lines else state
         return states
+
+
+def grain(wait: float) -> float:
+    """How exactly a wait is told to policies, in seconds: nobody decides by the second what happens in an hour."""
+    return 0.1 if wait < 10 else 1.0 if wait < 600 else 60.0
 
 
 def came_to(candidate: Candidate, usage: Usage | None) -> Came:

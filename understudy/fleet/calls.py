@@ -29,7 +29,7 @@ class Caller:
     door: Doorman
     clock: Clock
     _loaded: set[str] = field(default_factory=set[str])
-    _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _loading: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
 
     async def load(self, candidate: Candidate) -> Worker:
         """The worker with its SDK imported: once, and on a thread, so that a terminal stays alive meanwhile.
@@ -38,15 +38,18 @@ class Caller:
         """
         worker = self.workers(candidate)
         if candidate.domain not in self._loaded:
-            async with self._loading:
+            async with self._loading.setdefault(candidate.domain, asyncio.Lock()):
                 if candidate.domain not in self._loaded:
                     await asyncio.to_thread(worker.load)
                     self._loaded.add(candidate.domain)
         return worker
 
-    def cost(self, call: Call, candidate: Candidate) -> Cost:
-        """What one request of this call may take."""
-        cap = min(call.output_cap, candidate.output_cap)
+    def is_loaded(self, candidate: Candidate) -> bool:
+        return candidate.domain in self._loaded
+
+    def cost(self, call: Call, candidate: Candidate, room: int | None = None) -> Cost:
+        """What one request of this call may take; room: output tokens, where there are fewer than the call asks for."""
+        cap = min(call.output_cap if room is None else room, candidate.output_cap)
         turns = sum(estimate(t.user) + estimate(t.assistant) for t in call.history)
         schema = estimate(str(call.schema)) if call.schema else 0
         tokens = estimate(call.prompt) + estimate(call.instructions) + turns + schema + 8 * (2 + len(call.history))
@@ -74,7 +77,8 @@ class Caller:
             started = clock.now()  # importing an SDK says nothing of the candidate, but takes of the task's time
             if started >= deadline:
                 raise TooLate
-            call = within(call, deadline - started)
+            if call.timeout > deadline - started:
+                call = replace(call, timeout=within(call.timeout, deadline - started))
             if tab.probe and candidate.local:
                 await self._ping(worker)
             quota = QuotaGuard(guard, self.door.book, clock, tab, call.timeout)
@@ -176,6 +180,6 @@ class _Watch:
             self._told(chars)
 
 
-def within(call: Call, seconds: float) -> Call:
-    """The call with no more time than this."""
-    return replace(call, timeout=max(0.05, min(call.timeout, seconds)))
+def within(timeout: float, seconds: float) -> float:
+    """No more time than this, and never none."""
+    return max(0.05, min(timeout, seconds))

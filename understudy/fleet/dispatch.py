@@ -21,6 +21,7 @@ from understudy.fleet.calls import Caller, TooLate, within
 from understudy.fleet.errand import Errand, Timing, Walk, attempt
 from understudy.fleet.page import Wait
 from understudy.fleet.reactions import REACTIONS
+from understudy.tokens import estimate
 from understudy.types import (
     Answer,
     Attempt,
@@ -38,6 +39,7 @@ from understudy.types import (
 
 SMALLEST_ANSWER = 64  # tokens; a window with less room than this is passed over
 SHARE_OF_TIME = 0.6  # of what is left, for a call that has others behind it
+FRESH = 3.0  # times the usual patience is worth waiting for the first answer of a domain, if there is nobody else
 BREATH = 0.5  # seconds before the only candidate is asked again
 DISGUISED = frozenset({"not_empty", "not_error"})  # checks whose no says more of the provider than of the answer
 SOON = 5.0  # seconds after which a trouble has often passed, where nobody knows better
@@ -72,8 +74,8 @@ class Dispatcher:
         route = _Route(list(chain))
         again: list[Candidate] = []
         while route.left and not walk.ended:
-            stop = self._next_stop(errand, walk, route)
-            if not stop:
+            stop = await self._load(walk, route, self._next_stop(errand, walk, route))
+            if not stop or self.clock.now() >= errand.deadline:
                 continue
             others = not last and len(route.left) > len(stop)
             got = await self._admit(errand, stop, others=others)
@@ -84,7 +86,8 @@ class Dispatcher:
                     route.left.remove(candidate)
                     walk.skip(candidate, _told(got))
                 if got.seconds < math.inf:
-                    walk.waits |= {c.domain: self.clock.now() + got.seconds for c in stop}
+                    seconds = max(got.seconds, SOON if got.kind == "fresh" else 0.0)
+                    walk.waits |= {c.domain: self.clock.now() + seconds for c in stop}
                 continue
             route.left.remove(got.candidate)
             failed = (
@@ -122,6 +125,19 @@ class Dispatcher:
                 stop.append(candidate)
         return stop
 
+    async def _load(self, walk: Walk, route: _Route, stop: list[Candidate]) -> list[Candidate]:
+        """Those whose SDK is imported and whose keys are read: no room is held meanwhile that others could use."""
+        if all(map(self.caller.is_loaded, stop)):
+            return stop
+        loaded = await asyncio.gather(*map(self.caller.load, stop), return_exceptions=True)
+        for candidate, worker in zip(stop, loaded, strict=True):
+            if isinstance(worker, ConfigError):
+                route.left.remove(candidate)
+                _refused(walk, candidate, worker)
+            elif isinstance(worker, BaseException):
+                raise worker
+        return [c for c in stop if c in route.left]
+
     async def _admit(
         self, errand: Errand, stop: Sequence[Candidate], *, wait: bool = True, others: bool = False
     ) -> Tab | Wait:
@@ -133,8 +149,9 @@ class Dispatcher:
             now + min(errand.patience, left / 2) if wait else now,
             lambda candidate, seconds: _report(errand, Stage("wait", f"{candidate.name}, {seconds:.1f} s")),
             others,
+            now + min(FRESH * errand.patience, left / 2) if wait and not others else 0.0,
         )
-        costs = {c.domain: self.caller.cost(replace(errand.call, output_cap=_room(errand.call, c)), c) for c in stop}
+        costs = {c.domain: self.caller.cost(errand.call, c, _room(errand.call, c)) for c in stop}
         seconds = {c.domain: min(errand.call.timeout, errand.timing(c).total, left) for c in stop}
         return await self.door.admit(stop, costs, seconds, wish)
 
@@ -173,7 +190,7 @@ class Dispatcher:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _second(self, errand: Errand, walk: Walk, route: _Route) -> Tab | None:
-        stop = self._next_stop(errand, walk, route)
+        stop = await self._load(walk, route, self._next_stop(errand, walk, route))
         got = await self._admit(errand, stop, wait=False) if stop else None
         if not isinstance(got, Tab):
             return None
@@ -190,14 +207,13 @@ class Dispatcher:
     async def _try(self, errand: Errand, walk: Walk, tab: Tab, *, others: bool) -> CallFailed | None:
         """One candidate: a call, and one more with the validators' reason. Returns the failure, if it was one."""
         candidate = tab.candidate
-        call = replace(errand.call, output_cap=_room(errand.call, candidate))
+        prompt, room = errand.call.prompt, _room(errand.call, candidate)
         for turn in range(2):
             started = self.clock.now()
             left = errand.deadline - started
             timing = errand.timing(candidate)
-            call = within(
-                replace(call, timeout=errand.call.timeout), min(timing.total, left * (SHARE_OF_TIME if others else 1))
-            )
+            seconds = within(errand.call.timeout, min(timing.total, left * (SHARE_OF_TIME if others else 1)))
+            call = replace(errand.call, prompt=prompt, output_cap=room, timeout=seconds)
             _report(errand, Stage("dispatch", candidate.name))
             try:
                 answer = await self.caller.send(
@@ -231,8 +247,8 @@ class Dispatcher:
                 return None
             if self.clock.now() >= errand.deadline:
                 return None
-            call = replace(call, prompt=_with_reason(errand.call.prompt, wrong))
-            more = await self._admit(replace(errand, call=call), [candidate])
+            prompt = _with_reason(errand.call.prompt, wrong)
+            more = await self._admit(replace(errand, call=replace(call, prompt=prompt)), [candidate])
             if isinstance(more, Wait):
                 walk.skip(candidate, _told(more))
                 return None
@@ -299,7 +315,7 @@ def _unneeded(candidate: Candidate, call: Call, at: tuple[float, float], used: U
 
 
 def _told(wait: Wait) -> str:
-    if wait.kind == "size":
+    if wait.kind in ("size", "fresh"):
         return wait.why
     return f"{wait.why}, {wait.seconds:.0f} s more"
 
@@ -310,8 +326,9 @@ def _refused(walk: Walk, candidate: Candidate, refusal: ConfigError | BudgetRefu
         walk.skip(candidate, f"budget: {refusal.scope}")
     elif isinstance(refusal, PrivacyRefused):
         walk.skip(candidate, "private: not on this machine")
-    else:  # its key went away, its model file was moved
-        walk.skip(candidate, str(refusal))
+    else:  # its key went away or is set aside, its model file was moved
+        walk.skip(candidate, refusal.message)
+        walk.remedies.append(refusal.remedy)
 
 
 def _unfit(errand: Errand, candidate: Candidate, passed_over: dict[tuple[str, str], str]) -> str:
@@ -330,8 +347,6 @@ def _unfit(errand: Errand, candidate: Candidate, passed_over: dict[tuple[str, st
 
 def _room(call: Call, candidate: Candidate) -> int:
     """Output tokens this candidate can give to this call."""
-    from understudy.tokens import estimate
-
     turns = "".join(t.user + t.assistant for t in call.history)
     taken = estimate(call.prompt) + estimate(call.instructions) + estimate(turns)
     window = min(candidate.context, candidate.tokens_per_minute or candidate.context)

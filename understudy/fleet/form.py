@@ -1,15 +1,17 @@
-"""How the book's pages and entries are packed: msgpack of plain dataclasses, with a version in front."""
+"""How the book's pages and entries are packed: msgpack of plain dataclasses behind a version and a checksum."""
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import msgspec
 
 from understudy.fleet.depth import Depth
 from understudy.fleet.page import Close, Entry, Page, Reserve, Wait
+from understudy.telemetry.log import log
 
-VERSION = b"1"  # of the form; a page of another version is begun anew, which only costs what it had learned
+VERSION = b"2"  # of the form; a page of another version is begun anew, which only costs what it had learned
 
 _pages = msgspec.msgpack.Decoder(Page)
 _encode = msgspec.msgpack.Encoder().encode
@@ -39,15 +41,20 @@ class PageForm:
         return isinstance(entry, Depth)
 
     def pack(self, page: Page) -> bytes:
-        return VERSION + _encode(page)
+        packed = _encode(page)
+        return VERSION + zlib.crc32(packed).to_bytes(4) + packed
 
     def unpack(self, body: bytes) -> Page:
         if body[:1] != VERSION:
             return Page()
-        try:
-            return _pages.decode(body[1:])
-        except msgspec.DecodeError:
-            return Page()
+        packed = body[5:]
+        if zlib.crc32(packed) == int.from_bytes(body[1:5]):
+            try:
+                return _pages.decode(packed)
+            except (msgspec.MsgspecError, ValueError):
+                pass
+        log().warning("page_damaged")  # what it had learned is lost, and headers teach it again
+        return Page()
 
     def pack_entry(self, entry: Entry) -> bytes:
         return _LETTERS[type(entry)] + _encode(entry)

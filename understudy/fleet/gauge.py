@@ -27,8 +27,9 @@ GROWTH = 0.05  # of the limit, that must be used between the first clue and the 
 CLUES = 3  # readings that must agree before a window is taken for a bucket
 SUSPECT = 0.4  # share of a limit which, once used, makes the limit itself suspect when the server refuses
 RELEARN = 60  # windows after which a limit learned from a refusal gives way to the catalogue's again
+ODD = 8  # a stated limit this many times below the catalogue's may be a slip
 RELEARN_SOON = 10  # the same, when we had not seen the whole window
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class Gauge:
     prior: int  # the catalogue's limit
     limit: int  # the one in force
     stated: str = ""  # by "server", or by "trial": a whole window passed, or a refusal showed it; else a mere guess
+    heard: float = 0.0  # when the server last named the limit
     learned: float = 0.0  # until when a limit holds that was learned from a refusal; 0: none
     shape: str = "rolling"
     taken: list[list[float]] = field(default_factory=list[list[float]])
@@ -78,7 +80,7 @@ class Gauge:
 
     def wait(self, now: float, amount: float) -> float:
         """Seconds until `amount` fits; 0 now, infinite never. Assumes that what is in flight is answered now."""
-        if amount > self.limit:
+        if amount > self.limit and not self._forgets_a_slip(now):
             return math.inf
         self._age(now)
         over = (self.level if self.shape == "bucket" else self.total) + self.held + amount - self.limit
@@ -99,6 +101,13 @@ class Gauge:
         if self.edge > now:
             free_at = min(free_at, self.edge - now)
         return max(0.001, free_at)
+
+    def _forgets_a_slip(self, now: float) -> bool:
+        """A stated limit that nothing fits into would never be corrected: after some windows it is not believed."""
+        if self.limit * ODD > self.prior or now < self.heard + min(RELEARN_SOON * self.seconds, DAY):
+            return False
+        self.limit, self.stated = self.prior, ""
+        return True
 
     def reset(self, now: float) -> float:
         """Seconds until something of it is free again (a day's: all); 0 when nothing is used."""
@@ -159,7 +168,7 @@ class Gauge:
         """Believe the server: an answer to a request sent at `sent`, which is counted here as `own`, held as `held`."""
         self._age(now)
         if reading.limit is not None and reading.limit > 0:
-            self.limit, self.stated, self.learned = reading.limit, "server", 0.0
+            self.limit, self.stated, self.learned, self.heard = reading.limit, "server", 0.0, now
         if reading.left is not None and 0 <= reading.left <= self.limit:
             said = float(self.limit - reading.left)
             self._recognise(reading, said, now)
@@ -203,8 +212,10 @@ class Gauge:
             return min(counted, spread)  # such a wait is a bucket's
         return counted
 
-    def doubt(self) -> None:
-        """The server refused: what was believed of its shape may be why."""
+    def doubt(self, now: float) -> None:
+        """The server refused: what was believed of its shape, or of the moment it named, may be why."""
+        if not self.zone and self.edge <= now:
+            self.edge = 0.0
         if self.shape == "fixed":
             self.shape = "rolling"
         self.clues = 0
@@ -217,6 +228,7 @@ class Gauge:
         self.seen -= seconds
         self.foreign -= seconds
         self.watched -= seconds
+        self.heard -= seconds
         self.filled = self.filled and self.filled - seconds
         self.learned = self.learned and self.learned - seconds
         if self.zone:  # a midnight stays where it is; one that was passed in error is passed again

@@ -17,6 +17,9 @@ from understudy.fleet.health import Health
 from understudy.fleet.reactions import LONGEST_REST, REACTIONS
 from understudy.types import Counted, Failure, Reading, Window
 
+AGAIN = 1.0  # seconds of rest at the least after a refusal that names none; doubled for each further one in a row
+LONGEST_AGAIN = 300.0
+FEELER = 10.0  # seconds after which a first request that has not come back keeps nobody from trying, too
 SOON = 0.05  # seconds until one looks again, where nobody can say when: somebody's answer is awaited
 FOREIGN = 8.0  # a stated limit this many times off belongs to a window the catalogue does not know
 RATIO = 1.3  # tokens the server counts for each one we estimate, before it has said
@@ -103,6 +106,8 @@ class Page:
     health: dict[str, Health] = field(default_factory=dict[str, Health])
     rest: float = 0.0  # until when nothing runs
     why: str = ""
+    refusals: int = 0  # in a row, each of a request that was sent after the one before
+    refused: float = 0.0  # when the last of them came
     answers: int = 0  # since the page was begun: a fresh page lets one request feel its way
     ratio: float = RATIO
     asked: float = 0.0  # when a task at a terminal last found no room, of whichever process
@@ -121,8 +126,8 @@ class Page:
         if isinstance(entry, Reserve):
             return self._reserve(entry, now)
         said = entry.retry_after
-        if said is not None and not 0 <= said < math.inf:
-            entry = replace(entry, retry_after=None)
+        if said is not None and not 0 <= said <= LONGEST_REST:
+            entry = replace(entry, retry_after=LONGEST_REST if LONGEST_REST < said < math.inf else None)
         self._close(entry, now)
         return None
 
@@ -149,11 +154,16 @@ class Page:
                 return Wait(health.latency or SOON, "breaker half-open, one call is trying", "breaker")
         if slowest is not None:
             return Wait(longest, f"{slowest.name}: {slowest.used(now):,.0f} of {slowest.limit:,} used")
-        if not self.held.keys() <= set(entry.own) and self._feels_its_way(amounts, now):
+        if self.held and self._feels_its_way(amounts, now) and self._is_felt(entry, health, now):
             return Wait(
                 health.latency if health and 0 < health.latency < 1 else SOON, "feeling out its limits", "fresh"
             )
         return None
+
+    def _is_felt(self, entry: Reserve, health: Health | None, now: float) -> bool:
+        """Whether somebody else's request is feeling the limits. One that is long gone may be a dead process's."""
+        lately = now - max(FEELER, 3 * health.latency if health else 0.0)
+        return any(held.at > lately for name, held in self.held.items() if name not in entry.own)
 
     def rests_until(self, now: float) -> float:
         """Until when time alone changes nothing here; `now` when it always does."""
@@ -180,7 +190,7 @@ class Page:
         for gauge in self.gauges:
             gauge.hold(amounts[gauge.counts])
         self.held[entry.hold] = Held(now, now + entry.until, entry.model, entry.tokens_in, amounts)
-        health = self.health.setdefault(entry.model, Health())
+        health = self._health_of(entry.model)
         probe = health.state(now) == "half-open"
         if probe:
             health.probe = entry.hold
@@ -203,9 +213,10 @@ class Page:
                 gauge.take(now, came_to[gauge.counts], ours=entry.outcome == "ok")
         for reading in filter(None, map(believable, entry.readings)):
             self._find(reading).read(reading, sent=sent, now=now, own=own[reading.counts], held=before[reading.counts])
-        health = self.health.setdefault(entry.model, Health())
+        health = self._health_of(entry.model)
         if entry.outcome == "ok":
             self.answers += 1
+            self.refusals = 0
             health.succeed(entry.seconds, entry.first_token)
         elif entry.outcome == OVERTAKEN:
             health.lag(now, entry.seconds, entry.jitter)
@@ -217,9 +228,15 @@ class Page:
             failure = Failure(entry.outcome)
             health.fail(now, failure, entry.retry_after, entry.jitter)
             if failure in (Failure.MINUTE_QUOTA, Failure.DAY_QUOTA):
-                self._refused(entry, failure, before, now)
+                self._refused(entry, failure, before, sent=sent, now=now)
         elif health.probe in {name for name, _ in entry.holds}:
             health.probe = ""
+
+    def _health_of(self, model: str) -> Health:
+        known = self.health.get(model)
+        if known is None:
+            known = self.health[model] = Health()
+        return known
 
     def _came_to(self, held: Held, used: Came) -> Amounts:
         """What a request really took."""
@@ -240,7 +257,7 @@ class Page:
             "output": float(counted_out),
         }
 
-    def _refused(self, entry: Close, failure: Failure, asked: Amounts, now: float) -> None:
+    def _refused(self, entry: Close, failure: Failure, asked: Amounts, *, sent: float, now: float) -> None:
         """A refusal the book did not foresee: rest, and let the window that is the likeliest cause take the blame."""
         day = failure is Failure.DAY_QUOTA
         able = [g for g in self.gauges if (g.seconds >= DAY) == day]
@@ -253,7 +270,11 @@ class Page:
         if entry.retry_after is None:
             seconds = max((g.wait(now, 1.0) for g in able), default=0.0) or seconds
         for gauge in self.gauges:
-            gauge.doubt()
+            gauge.doubt(now)
+        if sent >= self.refused:  # those that were on their way together are one refusal
+            self.refusals, self.refused = self.refusals + 1, now
+            if self.refusals > 1 or not seconds:  # a time that was named, and not kept, is not believed again
+                seconds = max(seconds or 0.0, min(LONGEST_AGAIN, AGAIN * 2.0 ** min(self.refusals - 1, 10)))
         self.rest = max(self.rest, now + min(max(seconds or 0.0, 0.0), LONGEST_REST))
         self.why = str(failure)
 
@@ -313,6 +334,7 @@ class Page:
             name = f"{reading.counts} in {seconds:g} s"
             window = Window(name, reading.counts, reading.limit or 1_000_000_000, seconds)
             nearest = self._with_held(gauge_of(window, self.seen))
+            nearest.prior = MOST  # nobody but this server has ever spoken of it
             self.gauges.append(nearest)
         return nearest
 
@@ -326,7 +348,7 @@ class Page:
                 held.at, held.until = held.at - back, held.until - back
             for health in self.health.values():
                 health.until = max(0.0, health.until - back)
-            self.rest -= back
+            self.rest, self.asked, self.refused = self.rest - back, self.asked - back, self.refused - back
         else:
             now = max(now, self.seen)
         self.seen = now

@@ -13,22 +13,28 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+RESOLUTION = 1e-6  # seconds: nearer than that is the same moment
 SELDOM = 16  # turns of the loop between two looks at sockets, while there is other work
 START = 1_760_000_000.0  # seconds since the epoch: a Thursday morning
+
+
+class TimeStandsStill(Exception):
+    """So far from the epoch a float is coarser than the clock: what is due now would never be, and nothing happen."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, start: float = START) -> None:
         self._moment = start
         super().__init__(_Jumping(self))
-        # Seconds since the epoch are known to a quarter of a microsecond: nearer than that is the same moment.
-        self._clock_resolution = 1e-6
+        # Today's seconds since the epoch are known to a quarter of a microsecond.
+        self._clock_resolution = RESOLUTION
 
     def time(self) -> float:
         return self._moment
 
     def jump(self, seconds: float) -> None:
-        self._moment += seconds
+        """Raises TimeStandsStill where nobody could jump on from."""
+        self._moment = passes(self._moment + seconds)
 
     def run_in_executor(  # pyright: ignore[reportIncompatibleMethodOverride]  the base's own type has no name
         self, executor: Any, func: Callable[..., T], *args: Any
@@ -51,8 +57,20 @@ class LoopClock:
         await asyncio.sleep(max(0.0, seconds))
 
 
+def passes(moment: float) -> float:
+    """The moment, after which there is another. Raises TimeStandsStill."""
+    if not moment < moment + RESOLUTION:
+        raise TimeStandsStill(f"no time passes at {moment:g} s")
+    return moment
+
+
 def run_virtually(main: Coroutine[Any, Any, T], start: float = START) -> T:
-    """As asyncio.run, on a loop of its own virtual time that begins at `start`."""
+    """As asyncio.run, on a loop of its own virtual time that begins at `start`. Raises TimeStandsStill."""
+    try:
+        passes(start)
+    except TimeStandsStill:
+        main.close()
+        raise
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(start)) as runner:
         return runner.run(main)
 

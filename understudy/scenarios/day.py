@@ -109,7 +109,7 @@ class _Day:
             provider = settings.providers[candidate.provider]
             worker, host = staged(candidate, provider, parts.rings, self.hosts.get(candidate.provider), clock)
             if candidate.provider not in self.hosts:
-                host.weather = sky.over(candidate.provider, host.script.accounts or {})
+                host.weather = sky.over(candidate.provider, host.script)
                 host.watch = self._watch(local=candidate.local)
                 self.hosts[candidate.provider] = host
             parts.workers[candidate.domain] = worker

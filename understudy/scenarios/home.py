@@ -78,7 +78,7 @@ class FarPages(MemoryPages[Page]):
         if self._damages and self.now() >= self._damages[0]:
             self._damages.pop(0)
             for key, page in self._pages.items():
-                self._pages[key] = self._packer.unpack(b"1" + self._packer.pack(page)[5:])
+                self._pages[key] = self._packer.unpack(self._packer.pack(page)[:-1])
 
 
 class BrokenLines(dict[str, Line]):

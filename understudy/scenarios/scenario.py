@@ -6,7 +6,7 @@ requests = 100_000                    # tasks
 hours = 24                            # how long it takes
 homes = 1                             # installations that share the tasks, each with all of [config] for itself; on a
                                       # machine with several cores they run side by side
-begins = 2026-03-02T00:00:00Z
+begins = 2026-03-02T00:00:00Z         # in the years 1971 to 2199
 
 [traffic]
 shape = "working_day"                 # flat | working_day | bursts (everything in the first minute of each hour)
@@ -44,6 +44,7 @@ earned = 0                            # refusals for quota at the most
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -51,7 +52,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from understudy.config.load import parse
 from understudy.config.pasted import shown
@@ -60,11 +61,13 @@ from understudy.config.settings import Settings
 from understudy.config.slips import slips
 from understudy.errors import ConfigError
 from understudy.rehearsal.script import FaultKind
+from understudy.scenarios.aim import check_aim, targets
 from understudy.types import Intent
 
 LARGEST = 1_000_000  # bytes of a scenario
 MOST = 2_000_000  # tasks; a day of them is an hour of work
 MANY = 64  # homes
+YEARS = range(1971, 2200)  # of a day's beginning: 0 seconds since the epoch mean "not known", and clocks grow coarse
 SHIPPED = Path(__file__).parent / "shipped"
 
 HomeFault = Literal["book_gone", "book_damaged", "queue_broken", "store_gone"]
@@ -97,8 +100,8 @@ class Traffic(_Strict):
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> Traffic:
-        if any(weight < 0 for weight in self.tasks.values()) or sum(self.tasks.values()) <= 0:
-            raise ValueError("tasks are weights of 0 or more, one of them above 0")
+        if any(weight < 0 for weight in self.tasks.values()) or not 0 < sum(self.tasks.values()) < math.inf:
+            raise ValueError("tasks are weights of 0 or more, one of them above 0, and together a number")
         if Intent.PRIVATE in self.tasks:
             raise ValueError("private is a share of the traffic, not a task type")
         return self
@@ -151,6 +154,13 @@ class File(_Strict):
     config: dict[str, Any] = Field(default_factory=dict)
     events: tuple[Event, ...] = ()
     expect: Expect = Expect()
+
+    @field_validator("begins")
+    @classmethod
+    def _is_within_reach(cls, value: datetime) -> datetime:
+        if value.year not in YEARS:
+            raise ValueError(f"give a date and time in the years {YEARS[0]} to {YEARS[-1]}")
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,19 +220,20 @@ def parse_scenario(table: Mapping[str, Any], path: Path) -> Scenario:
     except ValidationError as error:
         raise ConfigError(f"{path}: {slips(error, File)}", remedy="docs/scenarios.md describes the format.") from None
     settings = parse(_with_scripts(file.config, path.parent), f"{path}: config")
-    for event in file.events:
-        _check_event(event, settings, path)
     real = [name for name, provider in settings.providers.items() if provider.kind != "rehearsal"]
     if real or not settings.providers:
         what = f"the provider {real[0]} is real" if real else "there is no provider"
         raise ConfigError(f"{path}: {what}.", remedy='Write kind = "rehearsal" and what it plays.')
+    whom = targets(settings) if file.events else ()
+    for event in file.events:
+        check_aim(event, whom, str(path))
     return Scenario(
         name=path.stem,
         about=file.about,
         seed=file.seed,
         requests=file.requests,
         hours=file.hours,
-        begins=file.begins.timestamp() if file.begins.tzinfo else file.begins.replace(tzinfo=UTC).timestamp(),
+        begins=file.begins.timestamp(),
         traffic=file.traffic,
         settings=settings,
         events=file.events,
@@ -246,12 +257,3 @@ def _beside(table: object, folder: Path) -> object:
     provider = cast("dict[str, Any]", table)
     script = provider.get("script")
     return provider | {"script": str(folder / Path(script).expanduser())} if isinstance(script, str) else provider
-
-
-def _check_event(event: Event, settings: Settings, path: Path) -> None:
-    provider = settings.providers.get(event.provider)
-    if event.provider and provider is None:
-        known = ", ".join(settings.providers)
-        raise ConfigError(
-            f"{path}: an event names the provider {event.provider}, and there is none.", remedy=f"There are: {known}."
-        )

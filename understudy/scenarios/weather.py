@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from understudy.rehearsal.host import Weather
-from understudy.rehearsal.script import Fault
+from understudy.rehearsal.script import Fault, Script
 from understudy.scenarios.scenario import Event
 from understudy.types import Clock
 
@@ -16,7 +16,7 @@ HOUR = 3600.0
 
 @dataclass(slots=True)
 class Sky:
-    """The events of a day on a clock. accounts: the keys of each provider's accounts, in their order."""
+    """The events of a day on a clock."""
 
     events: Sequence[Event]
     begins: float  # seconds since the epoch
@@ -24,16 +24,20 @@ class Sky:
     chance: random.Random
     _faults: dict[int, Fault] = field(default_factory=dict[int, Fault])
 
-    def over(self, provider: str, keys: Mapping[str, Sequence[str]]) -> Weather:
-        """The weather of one provider; keys: of each account, in their order."""
+    def over(self, provider: str, script: Script) -> Weather:
+        """The weather of one provider, whose script knows its models by all their names, and the order of its keys."""
         here = [e for e in self.events if not e.at_home and e.provider in ("", provider)]
+        keys = script.accounts or {}
+
+        def is_model(named: str, asked: str) -> bool:
+            return not named or ((model := script.model(named)) is not None and model is script.model(asked))
 
         def now(account: str, key: str, model: str) -> Fault | None:
             for event in here:
                 if (
                     self._is_on(event)
                     and event.account in ("", account)
-                    and event.model in ("", model)
+                    and is_model(event.model, model)
                     and (not event.key or key in keys.get(account, ())[event.key - 1 : event.key])
                     and (event.share >= 1 or self.chance.random() < event.share)
                 ):

@@ -38,7 +38,7 @@ async def candidates(name: str, provider: Provider, settings: Settings) -> tuple
     """The candidates the played kind would offer, marked simulated and free. Raises ConfigError for a broken script."""
     stand_in = _stand_in(provider, NOWHERE)
     found: tuple[Candidate, ...] = await _adapter(stand_in.kind).candidates(name, stand_in, settings)
-    script = _script(provider)
+    script = script_of(provider)
     return tuple(_simulated(c, provider, script) for c in found)
 
 
@@ -99,7 +99,7 @@ def staged(
     from understudy.agents.staged import StagedWorker
     from understudy.rehearsal.host import Host
 
-    host = host or Host(provider.plays, _script(provider), clock)
+    host = host or Host(provider.plays, script_of(provider), clock)
     playing = host
 
     def make(key: Secret | None) -> Worker:
@@ -159,7 +159,7 @@ class _Playing:
         with self._lock:
             place = (name, provider)
             if place not in self._servers:
-                self._servers[place] = Server(provider.plays, _script(provider)), set()
+                self._servers[place] = Server(provider.plays, script_of(provider)), set()
             server, guests = self._servers[place]
             if not guests:
                 server.start()
@@ -205,7 +205,7 @@ class _Keys:
 _keys = _Keys()
 
 
-def _script(provider: Provider) -> Script:
+def script_of(provider: Provider) -> Script:
     """The scripted fleet, else the default one with a key for each configured account."""
     from understudy.rehearsal.fleet import default_script
     from understudy.rehearsal.script import load_script
@@ -217,7 +217,7 @@ def _script(provider: Provider) -> Script:
 
 def _stand_in(provider: Provider, base_url: str | None) -> Provider:
     """The table the real adapter is given: its own kind, the server's address, keys, and models as scripted."""
-    script = _script(provider)
+    script = script_of(provider)
     changes: dict[str, Any] = {
         "kind": KINDS.get(provider.plays, provider.plays),
         "plays": "local",
