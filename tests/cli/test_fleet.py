@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from understudy.cli.fleet import told
+from understudy.cli.fleet import in_words
 from understudy.fleet.book import State
 from understudy.fleet.depth import Queue
 
@@ -22,4 +22,4 @@ from understudy.fleet.depth import Queue
     ],
 )  # fmt: skip
 def test_a_state_in_words(state: State, words: str) -> None:
-    assert told(state) == words
+    assert in_words(state) == words

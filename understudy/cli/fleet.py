@@ -61,10 +61,10 @@ def _row(c: Candidate, state: State) -> tuple[object, ...]:
     where = "simulated" if c.simulated else "here" if c.local else "cloud"
     latency = duration(state.latency) if state.latency else "-"
     windows = "; ".join(_level(level) for level in _levels(c, state)) or "no limits known"
-    return (c.name, c.account, where, told(state), state.in_flight, latency, windows)
+    return (c.name, c.account, where, in_words(state), state.in_flight, latency, windows)
 
 
-def told(state: State) -> str:
+def in_words(state: State) -> str:
     """Its state in a few words, and who waits for it."""
     known = "ready" if state.wait <= 0 else state.why
     if 0 < state.wait < math.inf:  # what is too large never fits, and its reason says so
