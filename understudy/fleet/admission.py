@@ -170,6 +170,7 @@ class QuotaGuard:
 
     async def _more(self, cost: Cost) -> None:
         """Another request of a tool loop. Raises CallFailed(MINUTE_QUOTA) when there will be no room soon."""
+        await self.book.count(self.tab)
         until = self.clock.now() + min(WAITED_IN_A_CALL, self.seconds / 4)
         while (wait := await self.book.extend(self.tab, cost, seconds=self.seconds)) is not None:
             if self.clock.now() + wait.seconds > until:

@@ -139,6 +139,15 @@ class Book:
         tab.unused = more.unused
         return None
 
+    async def count(self, tab: Tab) -> None:
+        """The attempt goes on; those of its requests that have ended count from now as what they came to."""
+        ended: tuple[tuple[str, Came], ...] = tuple(
+            (name, came) for name, came in tab.holds.items() if came is not None
+        )
+        if ended:
+            tab.holds = {name: None for name, came in tab.holds.items() if came is None}
+            await self.pages.turn(tab.candidate.quota, Close(tab.candidate.model, ended))
+
     async def settle(self, tab: Tab, usage: Usage) -> None:
         """The attempt succeeded and its last request took this."""
         await self.close(tab, "ok", usage=usage)
