@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from understudy.cli.keys import KeysLeft, keys_left, with_keys
 from understudy.cli.render import duration, table
 from understudy.cli.running import open_director
 from understudy.cli.terminal import hint, is_lively, say
@@ -29,7 +30,8 @@ async def fleet(config: str | None, *, watch: bool, as_json: bool) -> int:
         while True:
             states = await parts.book.states(parts.fleet)
             if as_json:
-                say(json.dumps({"fleet": [state_to_dict(c, states[c.domain]) for c in parts.fleet]}))
+                told = [state_to_dict(c, states[c.domain], keys_left(parts, c)) for c in parts.fleet]
+                say(json.dumps({"fleet": told}))
             else:
                 if watch and is_lively(sys.stdout):
                     say("\x1b[H\x1b[2J", end="")
@@ -48,11 +50,12 @@ def fleet_table(parts: Parts, states: Mapping[str, State]) -> str:
     return table(COLUMNS, [_row(parts, c, states[c.domain]) for c in parts.fleet])
 
 
-def state_to_dict(candidate: Candidate, state: State) -> dict[str, Any]:
-    """Plain data; a wait that never ends is null."""
+def state_to_dict(candidate: Candidate, state: State, keys: KeysLeft | None = None) -> dict[str, Any]:
+    """Plain data; a wait that never ends is null, and so are the keys of who needs none."""
     record = asdict(state)
     record["wait"] = state.wait if math.isfinite(state.wait) else None
     record["levels"] = [{**asdict(level), "left": level.left} for level in _levels(candidate, state)]
+    record["keys"] = asdict(keys) if keys is not None else None
     names = {"name": candidate.name, "account": candidate.account, "quota": candidate.quota}
     return {**names, "local": candidate.local, "free": candidate.free, "simulated": candidate.simulated, **record}
 
@@ -62,6 +65,7 @@ def _row(parts: Parts, c: Candidate, state: State) -> tuple[object, ...]:
     line = parts.dispatcher.door.lines.get(c.name)
     waiting = f", {len(line)} waiting" if line is not None and len(line) else ""
     known = "ready" if state.wait <= 0 else f"{state.why}, {duration(state.wait)} more"
+    known = with_keys(known, keys_left(parts, c))
     latency = duration(state.latency) if state.latency else "-"
     windows = "; ".join(_level(level) for level in _levels(c, state)) or "no limits known"
     return (c.name, c.account, where, known + waiting, state.in_flight, latency, windows)
