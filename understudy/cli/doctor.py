@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
 
 from understudy.cli.aging import key_findings
-from understudy.cli.surroundings import claude_program, configuration, llama_extra, state_folder
+from understudy.cli.surroundings import book_keeper, claude_program, configuration, llama_extra, state_folder
 from understudy.cli.terminal import one_line, say
 from understudy.errors import UnderstudyError
 
@@ -68,6 +68,8 @@ async def examine(config: str | None, today: date | None = None) -> list[Finding
     findings += [Finding("found", "note", note) for note in notes]
     async with _store() as (finding, store):
         findings.append(finding)
+        if (book := await book_keeper(settings, store)) is not None:
+            findings.append(book)
         findings += _loaded(settings)
         listed = await _roster(settings)
         findings += [Finding("providers", "note", note) for note in listed.notes]
