@@ -189,3 +189,16 @@ def test_a_wrong_variable_is_named_and_not_the_file(
         load(file)
     assert str(file) in both.value.message
     assert "deadline" in both.value.message
+
+
+@pytest.mark.parametrize("dated", ["yesterday", "2026-2", "2026-02-30", "2026-13", "2026-11-20T00:00:00"])
+def test_a_date_that_is_none_is_told_how_it_is_written(dated: str) -> None:
+    model = {"id": "x", "dated": dated}
+    with pytest.raises(ConfigError, match="dated: write a day or a month: 2026-11-20, or 2026-11"):
+        parse({"providers": {"g": {"kind": "openai", "models": [model]}}}, "the test")
+
+
+@pytest.mark.parametrize("dated", ["2026-11", "2024-02-29"])
+def test_a_day_or_a_month_will_do(dated: str) -> None:
+    settings = parse({"providers": {"g": {"kind": "openai", "models": [{"id": "x", "dated": dated}]}}}, "the test")
+    assert settings.providers["g"].models[0].dated == dated

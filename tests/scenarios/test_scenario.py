@@ -46,7 +46,17 @@ def test_a_file_of_ones_own_needs_little(tmp_path: Path) -> None:
         (PROVIDER + "[traffic]\nprivate = 2\n", "traffic.private"),
         (PROVIDER + "[traffic.tasks]\nsinging = 1\n", "traffic.tasks"),
         (PROVIDER + "[traffic.tasks]\nprivate = 1\n", "share of the traffic"),
-        (PROVIDER + '[[events]]\nwhat = "rain"\n', "events.0.what"),
+        (PROVIDER + '[[events]]\nwhat = "rain"\n', "events.0.what: there is no fault rain docs"),
+        (
+            PROVIDER + '[[events]]\nwhat = "overlod"\n',
+            "events.0.what: there is no fault overlod; did you mean overload?",
+        ),
+        (PROVIDER + "[[events]]\nwhat = 3\n", "events.0.what: write the name of a fault"),
+        (
+            PROVIDER + "[traffic.tasks]\nchatting = 1\n",
+            "traffic.tasks.chatting: there is no task type chatting; there are",
+        ),
+        (PROVIDER + '[traffic]\nshape = "flt"\n', "traffic.shape: there is no shape flt; did you mean flat?"),
         (PROVIDER + '[[events]]\nwhat = "overload"\nform = 3\n', "from"),
         (PROVIDER + '[[events]]\nwhat = "overload"\nfrom = 3\nuntil = 2\n', "until comes after from"),
         (PROVIDER + '[[events]]\nwhat = "overload"\nprovider = "y"\n', "provider y"),
@@ -63,6 +73,8 @@ def test_a_slip_is_named(tmp_path: Path, text: str, named: str) -> None:
         load_scenario(written(tmp_path, text))
     assert named in str(caught.value)
     assert caught.value.remedy
+    assert len(str(caught.value)) < 600
+    assert "private" not in str(caught.value) or "private" in text
 
 
 @pytest.mark.parametrize("name", ["nowhere", "", "/", "/dev/zero", "a\0b", "x" * 5000, "~nobody-of-that-name/x"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 DAY = 86_400.0  # seconds
 LARGEST = 10**12  # of anything in a window; more is a slip of the pen
@@ -35,6 +37,21 @@ def _known_zone(name: str) -> bool:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return name == "UTC" or not available_timezones()  # a machine without time zone data cannot judge
+    return True
+
+
+def _date(value: str) -> str:
+    """Of a day or a month."""
+    if not re.fullmatch(r"\d{4}-\d\d(-\d\d)?", value, re.ASCII) or not _exists(value):
+        raise ValueError("write a day or a month: 2026-11-20, or 2026-11")
+    return value
+
+
+def _exists(value: str) -> bool:
+    try:
+        date.fromisoformat(value if len(value) > len("2026-11") else f"{value}-01")
+    except ValueError:
+        return False
     return True
 
 
@@ -113,4 +130,4 @@ class Described(Strict):
     size_gb: float | None = Field(default=None, gt=0)
     vram_gb: float | None = Field(default=None, gt=0)
     quantisation: str | None = None
-    dated: str | None = Field(default=None, pattern=r"^\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?$")
+    dated: Annotated[str, AfterValidator(_date)] | None = None

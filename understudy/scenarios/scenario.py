@@ -49,15 +49,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from understudy.config.load import parse
 from understudy.config.pasted import shown
 from understudy.config.plain import read_plain
 from understudy.config.settings import Settings
-from understudy.config.slips import slips
+from understudy.config.slips import no_such, slips
 from understudy.errors import ConfigError
 from understudy.rehearsal.script import FaultKind
 from understudy.types import Intent
@@ -81,6 +81,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
+def _asked(value: object) -> object:
+    """A task type that can be asked for."""
+    if value == Intent.PRIVATE:
+        raise ValueError("private is a share of the traffic, not a task type")
+    known = [str(intent) for intent in Intent if intent is not Intent.PRIVATE]
+    if isinstance(value, str) and value not in known:
+        raise ValueError(no_such("task type", value, known))
+    return value
+
+
 class Traffic(_Strict):
     """What is asked. Shares run from 0 to 1, deadlines are in seconds."""
 
@@ -93,21 +103,21 @@ class Traffic(_Strict):
     json_share: float = Field(default=0.05, ge=0, le=1, alias="schema")
     deadline: float = Field(default=60.0, gt=0, le=24 * 3600)
     batch_deadline: float = Field(default=600.0, gt=0, le=24 * 3600)
-    tasks: Mapping[Intent, float] = Field(default_factory=lambda: {Intent.QUICK_QA: 1.0})
+    tasks: Mapping[Annotated[Intent, BeforeValidator(_asked)], float] = Field(
+        default_factory=lambda: {Intent.QUICK_QA: 1.0}
+    )
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> Traffic:
         if any(weight < 0 for weight in self.tasks.values()) or sum(self.tasks.values()) <= 0:
             raise ValueError("tasks are weights of 0 or more, one of them above 0")
-        if Intent.PRIVATE in self.tasks:
-            raise ValueError("private is a share of the traffic, not a task type")
         return self
 
 
 class Event(_Strict):
     """Something that goes wrong. Hours since the day began; see the module's docstring."""
 
-    what: FaultKind | HomeFault
+    what: Literal[FaultKind, HomeFault] = Field(title="fault")
     provider: str = ""
     account: str = ""
     model: str = ""
