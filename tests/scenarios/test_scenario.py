@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from understudy.errors import ConfigError
-from understudy.scenarios.scenario import HOME, load_scenario, shipped
+from understudy.rehearsal.script import CLI_FAULTS
+from understudy.scenarios.scenario import HOME, INSTEAD, load_scenario, shipped
 
 PROVIDER = '[config.providers.x]\nkind = "rehearsal"\nplays = "local"\n'
 
@@ -61,6 +62,12 @@ def test_a_file_of_ones_own_needs_little(tmp_path: Path) -> None:
         (PROVIDER + '[[events]]\nwhat = "overload"\nfrom = 3\nuntil = 2\n', "until comes after from"),
         (PROVIDER + '[[events]]\nwhat = "overload"\nprovider = "y"\n', "provider y"),
         (PROVIDER + '[[events]]\nwhat = "store_gone"\nprovider = "x"\n', "happens here"),
+        (PROVIDER + '[[events]]\nwhat = "overload"\nfrom = 24\n', "events.0.from: the day has 24 hours"),
+        (PROVIDER + '[[events]]\nwhat = "hang"\n', "events.0.what: hang happens to the program claude"),
+        (PROVIDER + '[[events]]\nwhat = "store_gone"\nshare = 0.5\n', "events.0.share: store_gone happens at home"),
+        (PROVIDER + '[[events]]\nwhat = "book_gone"\nretry_after = 5\n', "events.0.retry_after"),
+        (PROVIDER + '[[events]]\nwhat = "cut"\nretry_after = 5\n', "events.0.retry_after: cut is not an error"),
+        (PROVIDER + '[config.book]\nurl = "redis://127.0.0.1/0"\n', "config.book: a rehearsed day keeps its book"),
         ("seed = 1\n", "there is no provider"),
         ('[config.providers.x]\nkind = "groq"\n', "is real"),
         ('[config.providers.x]\nkind = "rehearsal"\nplay = "groq"\n', "plays"),
@@ -75,6 +82,11 @@ def test_a_slip_is_named(tmp_path: Path, text: str, named: str) -> None:
     assert caught.value.remedy
     assert len(str(caught.value)) < 600
     assert "private" not in str(caught.value) or "private" in text
+
+
+def test_each_fault_of_the_claude_program_has_another_that_comes_to_the_same() -> None:
+    assert set(INSTEAD) == CLI_FAULTS
+    assert not set(INSTEAD.values()) & CLI_FAULTS
 
 
 @pytest.mark.parametrize("name", ["nowhere", "", "/", "/dev/zero", "a\0b", "x" * 5000, "~nobody-of-that-name/x"])

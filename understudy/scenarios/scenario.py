@@ -59,7 +59,7 @@ from understudy.config.plain import read_plain
 from understudy.config.settings import Settings
 from understudy.config.slips import no_such, slips
 from understudy.errors import ConfigError
-from understudy.rehearsal.script import FaultKind
+from understudy.rehearsal.script import ERROR_FAULTS, FaultKind
 from understudy.types import Intent
 
 LARGEST = 1_000_000  # bytes of a scenario
@@ -74,7 +74,15 @@ HOME: dict[str, str] = {
     "queue_broken": "nobody can wait in line: a task goes to who has room now, or on",
     "store_gone": "the store takes no records: replies and conversations cannot be kept",
 }
-Share = Field(ge=0, le=1)
+# What only the program claude does, and what comes to the same: a rehearsed day starts no program.
+INSTEAD: dict[str, str] = {
+    "not_logged_in": "auth",
+    "error_exit_0": "error_text",
+    "hang": "silence",
+    "ignores_sigterm": "silence",
+    "leaves_child": "stall",
+    "no_structured_output": "malformed",
+}
 
 
 class _Strict(BaseModel):
@@ -139,6 +147,17 @@ class Event(_Strict):
     @property
     def at_home(self) -> bool:
         return self.what in get_args(HomeFault)
+
+    @property
+    def where(self) -> str:
+        """groq/a/llama-3.1-8b-instant, key 1: whom it strikes, as far as it is said."""
+        if self.at_home:
+            return "at home"
+        place = "/".join((self.provider or "*", self.account or "*", self.model or "*"))
+        while place.endswith("/*"):
+            place = place.removesuffix("/*")
+        named = "everywhere" if place == "*" else f"at {place}"
+        return f"{named}, key {self.key}" if self.key else named
 
 
 class Expect(_Strict):
@@ -222,6 +241,11 @@ def parse_scenario(table: Mapping[str, Any], path: Path) -> Scenario:
     settings = parse(_with_scripts(file.config, path.parent), f"{path}: config")
     for event in file.events:
         _check_event(event, settings, path)
+    for number, event in enumerate(file.events):
+        _check_effect(event, f"{path}: events.{number}", file.hours)
+    if settings.book.url and "book" in file.config:
+        what = f"{path}: config.book: a rehearsed day keeps its book in memory, on no server."
+        raise ConfigError(what, remedy="Take it out; book_gone and book_damaged are events.")
     real = [name for name, provider in settings.providers.items() if provider.kind != "rehearsal"]
     if real or not settings.providers:
         what = f"the provider {real[0]} is real" if real else "there is no provider"
@@ -256,6 +280,22 @@ def _beside(table: object, folder: Path) -> object:
     provider = cast("dict[str, Any]", table)
     script = provider.get("script")
     return provider | {"script": str(folder / Path(script).expanduser())} if isinstance(script, str) else provider
+
+
+def _check_effect(event: Event, where: str, hours: float) -> None:
+    """An event that could change nothing is a slip. Raises ConfigError."""
+    if event.begins >= hours:
+        what = f"{where}.from: the day has {hours:g} hours, and {event.begins:g} is beyond them."
+        raise ConfigError(what, remedy="Begin the event earlier, or make the day longer: hours.")
+    if event.what in INSTEAD:
+        what = f"{where}.what: {event.what} happens to the program claude, and a rehearsed day starts none."
+        raise ConfigError(what, remedy=f"Write {INSTEAD[event.what]}, which comes to the same here.")
+    idle = ["share", "retry_after", "text"] if event.at_home else []
+    if not event.at_home and event.what not in ERROR_FAULTS:
+        idle = ["retry_after"] if event.what in ("error_text", "refusal") else ["retry_after", "text"]
+    if written := [key for key in idle if key in event.model_fields_set]:
+        happens = "happens at home, as a whole" if event.at_home else "is not an error that a server sends"
+        raise ConfigError(f"{where}.{written[0]}: {event.what} {happens}.", remedy=f"Take {written[0]} out.")
 
 
 def _check_event(event: Event, settings: Settings, path: Path) -> None:
