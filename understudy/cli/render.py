@@ -57,6 +57,12 @@ def dollars(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}" if amount >= 0.0001 else f"${amount:.1e}"
 
 
+def plural(count: float, noun: str) -> str:
+    """1 task, 2,000 tasks, 0.5 hours."""
+    said = f"{count:,}" if isinstance(count, int) else f"{count:g}"
+    return f"{said} {noun}" if count == 1 else f"{said} {noun}s"
+
+
 def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
