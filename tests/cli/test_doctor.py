@@ -140,7 +140,7 @@ def test_figures_that_nobody_compared_for_90_days(
     assert len(found) == old
     for finding in found:
         assert finding.state == "note"
-        assert "the figures of 1 models for 90 days: groq/openai/gpt-oss-20b (2026-10)" in finding.text
+        assert "the figures of 1 model for 90 days: groq/openai/gpt-oss-20b (2026-10)" in finding.text
         assert f'dated = "{today}"' in finding.remedy
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
+import signal
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -22,12 +24,14 @@ COLUMNS = ("model", "account", "where", "state", "in flight", "latency", "window
 
 
 async def fleet(config: str | None, *, watch: bool, as_json: bool) -> int:
-    """Every candidate as it stands, of all processes together. Exit code 3 when there is none."""
+    """Every candidate as it stands, of all processes together. Exit code 3 when there is none; watched, 0 at Ctrl-C."""
     import sys
 
     async with open_director(config) as director:
-        parts = director.parts
-        while True:
+        parts, enough = director.parts, asyncio.Event()
+        if watch:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, enough.set)
+        while not enough.is_set():
             states = await parts.book.states(parts.fleet)
             if as_json:
                 told = [state_to_dict(c, states[c.domain], keys_left(parts, c)) for c in parts.fleet]
@@ -38,7 +42,10 @@ async def fleet(config: str | None, *, watch: bool, as_json: bool) -> int:
                 say(fleet_table(parts, states))
             if not watch:
                 break
-            await asyncio.sleep(EVERY)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(enough.wait(), EVERY)
+        if watch:
+            return 0
         for note in () if as_json else parts.notes:
             hint(f"note: {note}")
         if not parts.fleet and not as_json:

@@ -95,12 +95,12 @@ class Report:
         earned = sum(self.earned.values())
         wrong = (
             (self.share < expect.answered, f"{self.share:.4%} answered, {expect.answered:.4%} expected"),
-            (expect.earned is not None and earned > expect.earned, f"{earned} refusals for quota were earned"),
-            (bool(self.crashed), f"{sum(self.crashed.values())} tasks crashed"),
-            (bool(self.leaks), f"{self.leaks} private texts left the machine"),
-            (bool(self.spoilt), f"{self.spoilt} spoilt answers were passed off as good"),
+            (expect.earned is not None and earned > expect.earned, f"refusals for quota that were earned: {earned}"),
+            (bool(self.crashed), f"tasks that crashed: {sum(self.crashed.values())}"),
+            (bool(self.leaks), f"private texts that left the machine: {self.leaks}"),
+            (bool(self.spoilt), f"spoilt answers that were passed off as good: {self.spoilt}"),
             (bool(self.overspent), f"overspent: {', '.join(self.overspent)}"),
-            (bool(self.left_reserved), f"{self.left_reserved} tokens or micro-dollars are still reserved"),
+            (bool(self.left_reserved), f"tokens or micro-dollars that are still reserved: {self.left_reserved}"),
         )
         return tuple(what for failed, what in wrong if failed)
 
