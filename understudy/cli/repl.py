@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from understudy.cli.conversation import Cleared, Conversation
 from understudy.cli.ending import INTERRUPTED, end
-from understudy.cli.render import plural
 from understudy.cli.running import run_async
 from understudy.cli.terminal import hint, is_plain
 from understudy.errors import UsageError
@@ -107,6 +106,7 @@ class Repl:
     async def _open(self) -> None:
         """Imports in a thread, so that the prompt stays alive; then the first screen."""
         from understudy.cli import warm
+        from understudy.cli.render import plural
 
         director = await warm.in_background(lambda: warm.make_director(self.config))
         self._director = await self._stack.enter_async_context(director)
@@ -207,6 +207,7 @@ class Repl:
 def first_screen(director: Director, conversation: Conversation) -> list[str]:
     """Two lines: who there is; and what to do when it is only simulated."""
     import understudy
+    from understudy.cli.render import plural
     from understudy.cli.repl_turn import simulated_only
 
     parts = director.parts
