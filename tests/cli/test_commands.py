@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import SCRIPTED
 from understudy.cli.initial import CONFIGURATION
+from understudy.cli.render import plural
 from understudy.config.load import load, parse
 from understudy.policies import registry
 from understudy.types import Intent
@@ -67,6 +72,33 @@ def test_no_model_is_no_success(scripted, home: Path) -> None:
     ended = scripted("models")
     assert ended.code == 3
     assert "understudy doctor" in ended.err
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_watching_the_fleet_ends_quietly(home: Path, as_json: bool) -> None:
+    command = [sys.executable, str(SCRIPTED), "fleet", "--watch", *(["--json"] * as_json)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(1 if as_json else 4)]
+        process.send_signal(signal.SIGINT)
+        rest, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (0, "")
+    assert "ministral-3b" in lines[-1]
+    if as_json:
+        assert all(set(json.loads(line)) == {"fleet"} for line in (*lines, *rest.splitlines()))
+
+
+def test_the_fleet_in_a_pipe_of_commands_is_greeted_once(program) -> None:
+    ended = program(stdin="/fleet\n/quit\n")
+    assert ended.err.count("/help lists the commands") == 1
+    assert "here/ministral-3b" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("said", "words"), [((1, "task"), "1 task"), ((2000, "task"), "2,000 tasks"), ((0, "reply"), "0 replies")]
+)
+def test_one_is_one(said: tuple[int, str], words: str) -> None:
+    assert plural(*said) == words
 
 
 def test_agents(scripted) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.agents.llama_setup import CHORES
+from understudy.agents.keys import KeyState
+from understudy.cli.aging import _finding
 from understudy.cli.doctor import examine
 
 REHEARSAL = '[providers.groq]\nkind = "rehearsal"\nplays = "groq"\nmodels = [ { id = "llama-3.1-8b-instant" } ]\n'
@@ -139,5 +141,23 @@ def test_figures_that_nobody_compared_for_90_days(
     assert len(found) == old
     for finding in found:
         assert finding.state == "note"
-        assert "the figures of 1 models for 90 days: groq/openai/gpt-oss-20b (2026-10)" in finding.text
+        assert "the figures of 1 model for 90 days: groq/openai/gpt-oss-20b (2026-10)" in finding.text
         assert f'dated = "{today}"' in finding.remedy
+
+
+KEYED = '[providers.groq]\nkind = "groq"\nbase_url = "http://127.0.0.1:9"\naccounts = [ { keys = ["env:K_ONE"] } ]\n'
+
+
+def test_a_key_is_new_the_first_time_it_is_looked_at(doctor) -> None:
+    for _ in range(2):
+        _, found = doctor(KEYED, K_ONE="k")
+        assert found["groq/default key"]["text"] == "env:K_ONE: new today"
+
+
+def test_a_refused_key_that_others_may_read_is_told_to_be_both() -> None:
+    finding = _finding("groq/a", KeyState("file:/k", 0.0, {"": 2e9}, exposed=True), 30, 100 * 86_400.0)
+    assert finding.state == "wrong"
+    assert "refused and set aside until" in finding.text
+    assert finding.text.endswith("other users of this machine may read it")
+    assert finding.remedy.startswith("Make a new key")
+    assert finding.remedy.endswith("chmod 600 /k")

@@ -52,7 +52,7 @@ def test_the_repl_without_a_key_says_so_and_answers(home: Path) -> None:
     (home / "config.toml").write_text(script)
     environment = {**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
     child = pexpect.spawn(sys.executable, ["-m", "understudy"], env=environment, encoding="utf-8", timeout=30)
-    child.expect("simulated models at groq")
+    child.expect("1 simulated model at groq")
     child.expect("export GROQ_API_KEY")
     child.expect("understudy>")
     child.send("What is the capital of France?\r")

@@ -143,7 +143,7 @@ def test_conversations_persist_and_resume(terminal, home: Path) -> None:
     assert "turn 1" in first.ask("hello")
     assert first.end() == 0
     second = terminal("--session=tea", ready=False)
-    second.see("Resumed: 1 turns")
+    second.see("Resumed: 1 turn")
     assert "turn 2" in second.ask("hello")
     third = terminal()
     third.ask("/session", "tea")
@@ -283,7 +283,7 @@ def test_tab_completes_commands_agents_and_paths(terminal, tmp_path: Path) -> No
     repl.see(PROMPT)
     repl.child.send(f"/file {tmp_path}/sing\t")
     repl.see("ular")
-    repl.ask("", "1 characters")
+    repl.ask("", "1 character\\)")
 
 
 def test_a_rest_is_shown_with_its_reason(terminal, home: Path) -> None:
@@ -387,5 +387,6 @@ def test_resume_from_a_pipe(program, home: Path) -> None:
     program("--session", "tea", stdin="hello\n")
     ended = program("--session", "tea", stdin="hello\n")
     assert "turn 2" in ended.out
-    assert "Resumed: 1 turns" in ended.err
+    assert "Resumed: 1 turn." in ended.err
+    assert ended.err.count("/help lists the commands") == 1
     assert json.loads(program("ask", "hello", "--session", "tea", "--json").out)["text"].count("turn 3") == 1

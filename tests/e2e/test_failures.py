@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.house import open_house, script
 from understudy import Task
+from understudy.cli.ending import lines_of
 from understudy.errors import NoCandidate, UsageError, ValidationFailed
 from understudy.rehearsal.script import Fault, ScriptedReply
 from understudy.types import Role
@@ -81,6 +82,20 @@ async def test_nobody_can_answer_and_the_error_says_when(tmp_path: Path) -> None
     assert caught.value.exit_code == 3
     assert caught.value.retry_after == pytest.approx(20, abs=1)
     assert len(caught.value.attempts) <= 6
+
+
+async def test_nobody_can_answer_and_it_is_said_where_more_is_told(tmp_path: Path) -> None:
+    faults = {"": [Fault(kind="overload")]}
+    only = script("local", faults=faults)
+    only = only.model_copy(update={"models": only.models[:1]})
+    with open_house(tmp_path, {"local": only}) as house:
+        async with house.director() as director:
+            with pytest.raises(NoCandidate) as caught:
+                await director.run(Task("What is the capital of France?", intent="quick_qa"))
+    assert len(caught.value.attempts) == 2
+    assert caught.value.message.count("overload") == 1
+    assert "overload (twice)" in caught.value.message
+    assert lines_of(caught.value)[-1] == f"understudy explain {caught.value.reply_id} shows what the servers said."
 
 
 async def test_a_content_filter_is_reported_not_routed_around(tmp_path: Path) -> None:

@@ -98,6 +98,31 @@ def test_a_server_that_has_counted_more_is_believed_and_one_that_has_counted_les
     assert (page.gauges[0].limit, page.gauges[0].used(NOW + 1)) == (20, 1)
 
 
+def unlimited(hold: str) -> Reserve:
+    return Reserve(hold, "m", 100, 500, 100, 90.0)
+
+
+def test_a_window_is_at_least_as_long_as_its_reset() -> None:
+    """Groq's words from a server nobody knows: 14,400 requests a day, without the day."""
+    page = Page()
+    for number, (left, reset) in enumerate(((14_399, 6.0), (14_398, 12.0), (100, 578.016), (99, 584.0))):
+        page.apply(unlimited(f"h{number}"), NOW + number)
+        said = (Reading("requests", 14_400, left, reset),)
+        page.apply(answered(f"h{number}", readings=said), NOW + number + 0.5)
+        (gauge,) = page.gauges
+        assert gauge.seconds == (60.0 if reset < 60 else 86_400.0)
+        assert gauge.used(NOW + number + 0.5) == 14_400 - left
+
+
+def test_a_window_of_a_month_is_found_again() -> None:
+    page = Page()
+    for number, days in enumerate((29.0, 28.0)):
+        page.apply(unlimited(f"h{number}"), NOW + number)
+        page.apply(answered(f"h{number}", readings=(Reading("tokens", 10**6, 10, days * 86_400),)), NOW + number + 0.5)
+    (gauge,) = page.gauges
+    assert gauge.seconds == 29 * 86_400
+
+
 def test_a_reading_finds_its_window() -> None:
     day = Window("RPD", "requests", 14_400, 86_400.0)
     page = Page()

@@ -17,12 +17,12 @@ from understudy.config.load import parse
 from understudy.director import validators
 from understudy.errors import ConfigError
 from understudy.fleet.page import Granted, Page, Reserve
-from understudy.scenarios import rehearsal
+from understudy.scenarios import day, rehearsal
 from understudy.scenarios.day import live_through
 from understudy.scenarios.home import RememberingGate
 from understudy.scenarios.rehearsal import rehearse_day
 from understudy.scenarios.report import Report
-from understudy.scenarios.scenario import Scenario, load_scenario, shipped
+from understudy.scenarios.scenario import Event, Scenario, load_scenario, shipped
 from understudy.store import ledger_rules
 from understudy.types import Amount, Balance, Sensitivity, Verdict
 
@@ -166,6 +166,96 @@ def test_a_home_whose_process_dies_is_told_of(monkeypatch: pytest.MonkeyPatch) -
 
 def _die(scenario: Scenario, connection: object) -> None:
     os._exit(9)
+
+
+def events(*tables: dict[str, Any]) -> tuple[Event, ...]:
+    return tuple(Event.model_validate(table) for table in tables)
+
+
+def test_each_event_says_how_often_it_struck() -> None:
+    told = events(
+        {"what": "overload", "provider": "groq", "share": 0.2},
+        {"what": "auth", "provider": "groq", "account": "a", "key": 1},
+        {"what": "store_gone"},
+        {"what": "overload", "model": "no-such-model"},
+    )
+    report = rehearse_day(replace(busy("normal", 200), events=told, homes=2))
+    where = [(e.what, e.where) for e in report.events]
+    assert where == [
+        ("overload", "at groq"),
+        ("auth", "at groq/a, key 1"),
+        ("store_gone", "at home"),
+        ("overload", "at */*/no-such-model"),
+    ]
+    assert [e.struck > 0 for e in report.events] == [True, True, True, False]
+    assert report.events[0].struck == report.outcomes["overload"]
+    assert report.to_dict()["events"][3]["struck"] == 0
+    assert [n for n in report.notes if "struck nobody" in n] == [
+        "overload at */*/no-such-model struck nobody: without it the day would have been the same."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "times"), [("queue_broken", 20), ("book_gone", 1), ("book_damaged", 1), ("store_gone", 1)]
+)
+def test_what_goes_wrong_at_home_is_noticed(what: str, times: float) -> None:
+    scenario = busy("normal", 400, times=times)
+    begins = scenario.hours / 2
+    report = rehearse_day(replace(scenario, events=events({"what": what, "from": begins})))
+    assert report.events[0].struck > 0
+    assert not report.notes
+
+
+def test_nobody_waits_in_a_line_so_a_broken_one_strikes_nobody() -> None:
+    calm, broken = busy("normal", 30), events({"what": "queue_broken"})
+    report = rehearse_day(replace(calm, events=broken, hours=24.0))
+    assert report.events[0].struck == 0
+    assert report.digest == rehearse_day(replace(calm, hours=24.0)).digest
+
+
+def test_a_provider_that_cannot_be_set_up_is_no_other_day(tmp_path: Path) -> None:
+    (tmp_path / "groq.toml").write_text("[[models]]\nid = 3\n")
+    table = {
+        "groq": {"kind": "rehearsal", "plays": "groq", "script": str(tmp_path / "groq.toml")},
+        "here": {"kind": "rehearsal", "plays": "local"},
+    }
+    settings = parse({"providers": table}, "the test")
+    with pytest.raises(ConfigError, match="the provider groq offers no model") as caught:
+        rehearse_day(replace(busy("normal", 10), settings=settings))
+    assert "models.0.id" in caught.value.remedy
+    del table["groq"]
+    table["here"]["enabled"] = False  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match="every provider is switched off"):
+        rehearse_day(replace(busy("normal", 10), settings=parse({"providers": table}, "the test")))
+
+
+def test_seconds_are_those_of_tasks_that_were_there() -> None:
+    report = rehearse_day(busy("normal", 40, private=0.0, batch=0.0))
+    assert report.interactive is not None
+    assert (report.batch, report.given_up) == (None, None)
+    nobody = events({"what": "overload"})
+    report = rehearse_day(replace(busy("normal", 20, private=0.0), events=nobody))
+    assert (report.interactive, report.answered) == (None, 0)
+    assert report.given_up is not None
+    assert report.to_dict()["interactive"] is None
+
+
+@pytest.mark.parametrize("homes", [1, 2])
+def test_an_interrupted_day_tells_what_it_came_to(homes: int) -> None:
+    def stop(done: int, of: int, hours: float) -> None:
+        if done >= 60:
+            signal.raise_signal(signal.SIGINT)
+
+    scenario = replace(busy("normal", 4_000), homes=homes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(day, "AGAIN", 60)
+        report = rehearse_day(scenario, stop)
+    assert report.interrupted
+    assert 60 <= report.requests <= 1_000
+    assert report.answered > 0
+    assert 0 < report.lived < scenario.hours or homes == 2
+    assert report.digest == ""
+    assert not rehearse_day(busy("normal", 20)).interrupted
 
 
 def test_no_process_of_a_home_outlives_ctrl_c() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from understudy.errors import ConfigError
+from understudy.rehearsal.script import CLI_FAULTS
 from understudy.scenarios.day import live_through
-from understudy.scenarios.scenario import HOME, load_scenario, shipped
+from understudy.scenarios.scenario import HOME, INSTEAD, load_scenario, shipped
 
 PROVIDER = '[config.providers.x]\nkind = "rehearsal"\nplays = "local"\n'
 
@@ -59,11 +60,27 @@ def test_a_day_begins_in_utc_and_within_reach_of_the_clock(tmp_path: Path, begin
         (PROVIDER + "[traffic.tasks]\nsinging = 1\n", "traffic.tasks"),
         (PROVIDER + "[traffic.tasks]\nprivate = 1\n", "share of the traffic"),
         (PROVIDER + "[traffic.tasks]\nreasoning = 1e308\ncoding = 1e308\n", "weights"),
-        (PROVIDER + '[[events]]\nwhat = "rain"\n', "events.0.what"),
+        (PROVIDER + '[[events]]\nwhat = "rain"\n', "events.0.what: there is no fault rain docs"),
+        (
+            PROVIDER + '[[events]]\nwhat = "overlod"\n',
+            "events.0.what: there is no fault overlod; did you mean overload?",
+        ),
+        (PROVIDER + "[[events]]\nwhat = 3\n", "events.0.what: write the name of a fault"),
+        (
+            PROVIDER + "[traffic.tasks]\nchatting = 1\n",
+            "traffic.tasks.chatting: there is no task type chatting; there are",
+        ),
+        (PROVIDER + '[traffic]\nshape = "flt"\n', "traffic.shape: there is no shape flt; did you mean flat?"),
         (PROVIDER + '[[events]]\nwhat = "overload"\nform = 3\n', "from"),
         (PROVIDER + '[[events]]\nwhat = "overload"\nfrom = 3\nuntil = 2\n', "until comes after from"),
         (PROVIDER + '[[events]]\nwhat = "overload"\nprovider = "y"\n', "provider y"),
         (PROVIDER + '[[events]]\nwhat = "store_gone"\nprovider = "x"\n', "happens here"),
+        (PROVIDER + '[[events]]\nwhat = "overload"\nfrom = 24\n', "events.0.from: the day has 24 hours"),
+        (PROVIDER + '[[events]]\nwhat = "hang"\n', "events.0.what: hang happens to the program claude"),
+        (PROVIDER + '[[events]]\nwhat = "store_gone"\nshare = 0.5\n', "events.0.share: store_gone happens at home"),
+        (PROVIDER + '[[events]]\nwhat = "book_gone"\nretry_after = 5\n', "events.0.retry_after"),
+        (PROVIDER + '[[events]]\nwhat = "cut"\nretry_after = 5\n', "events.0.retry_after: cut is not an error"),
+        (PROVIDER + '[config.book]\nurl = "redis://127.0.0.1/0"\n', "config.book: a rehearsed day keeps its book"),
         ("seed = 1\n", "there is no provider"),
         ('[config.providers.x]\nkind = "groq"\n', "is real"),
         ('[config.providers.x]\nkind = "rehearsal"\nplay = "groq"\n', "plays"),
@@ -76,6 +93,13 @@ def test_a_slip_is_named(tmp_path: Path, text: str, named: str) -> None:
         load_scenario(written(tmp_path, text))
     assert named in str(caught.value)
     assert caught.value.remedy
+    assert len(str(caught.value)) < 600
+    assert "private" not in str(caught.value) or "private" in text
+
+
+def test_each_fault_of_the_claude_program_has_another_that_comes_to_the_same() -> None:
+    assert set(INSTEAD) == CLI_FAULTS
+    assert not set(INSTEAD.values()) & CLI_FAULTS
 
 
 GROQ = """\

@@ -80,6 +80,7 @@ def test_an_event_strikes_whom_it_names_while_it_lasts() -> None:
     assert struck.kind == "auth"
     assert groq("a", "k2", "m") is None
     assert groq("b", "k3", "m") is None
+    assert over.struck == {0: 1}
     assert gemini("a", "k1", "m") is None
     now.hours = 3
     assert groq("a", "k1", "m") is None
@@ -109,5 +110,8 @@ def test_what_happens_at_home_strikes_no_provider() -> None:
     now.hours = 1
     assert over.at_home("store_gone")
     assert not over.at_home("book_gone")
+    assert over.strikes("store_gone")
+    assert not over.strikes("book_gone")
+    assert over.struck == {0: 1}, "to look whether it is on is not to suffer from it"
     assert over.over("x", Script())("a", "k", "m") is None
-    assert over.moments("store_gone") == (DAY.begins + HOUR,)
+    assert over.moments("store_gone") == ((DAY.begins + HOUR, 0),)

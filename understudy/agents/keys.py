@@ -103,6 +103,7 @@ class KeyRing:
         self._clock = clock
         self._alternatives = alternatives
         self._turn = 0
+        self._noted: set[str] = set()  # keys of which the memory has heard since they were read
         self._reading = threading.Lock()
 
     def __repr__(self) -> str:
@@ -124,13 +125,26 @@ class KeyRing:
         self._read_all(self._due(()))
         self._check()
 
+    def glance(self) -> None:
+        """Read what is due and read in microseconds, no vault and no keyring. What is missing is in `missing`."""
+        if self._reading.acquire(blocking=False):  # whoever is reading already may be waiting for a vault
+            try:
+                for slot, _ in self._due(()):
+                    if slot.quick:
+                        self._read(slot)
+            finally:
+                self._reading.release()
+
     async def refresh(self) -> Refusals:
-        """The same on a thread, and remember that these keys are in use. What of them is set aside."""
+        """As read, on a thread, and remember that these keys are in use. What of them is set aside."""
         refusals = self._refusals()
         if due := self._due({name for name, _ in refusals}):
             await asyncio.to_thread(self._read_all, due)
             self._check()
-            await self._memory.meet([key.fingerprint for key in self.keys], self._clock.now())
+            self._noted.clear()
+        if new := [key.fingerprint for key in self.keys if key.fingerprint not in self._noted]:
+            await self._memory.meet(new, self._clock.now())
+            self._noted.update(new)
             refusals = self._refusals()
         return refusals
 

@@ -12,7 +12,7 @@ from understudy.errors import CallFailed, ConfigError, UnderstudyError
 from understudy.types import Candidate, Worker
 
 if TYPE_CHECKING:
-    from understudy.agents.keys import Rings
+    from understudy.agents.keys import KeyRing, Rings
 
 MODULES = {
     kind: f"understudy.agents.providers.{kind}"
@@ -68,6 +68,18 @@ def worker_for(candidate: Candidate, settings: Settings, rings: Rings | None = N
             f"There is no provider called {candidate.provider}.", remedy="Add or enable it under [providers]."
         )
     return adapter(provider.kind).worker(candidate, provider, settings, rings)
+
+
+def ring_of(candidate: Candidate, settings: Settings, rings: Rings) -> KeyRing | None:
+    """The keys its worker takes; None where it needs none, or where they are made up."""
+    provider = settings.providers.get(candidate.provider)
+    if provider is None or provider.kind in ("rehearsal", "llama_cpp") or provider.login == "subscription":
+        return None
+    from understudy.agents.candidates import accounts_of
+
+    usual: tuple[str, ...] = getattr(adapter(provider.kind), "KEYS", ())
+    account = next((a for a in accounts_of(provider, usual) if a.name == candidate.account), None)
+    return rings.of(candidate.provider, provider, account, usual) if account is not None else None
 
 
 def adapter(kind: str) -> Adapter:

@@ -30,16 +30,18 @@ def _finding(account: str, state: KeyState, rotation_days: int, now: float) -> F
     days = None if state.since is None else max(0, int((now - state.since) / DAY))
     age = "of unknown age" if days is None else "new today" if days == 0 else f"{days} days old"
     text = f"{state.source}: {age}"
-    if state.aside:
-        return Finding(name, "wrong", f"{text}, refused and set aside{_aside(state.aside)}", REPLACE, age_days=days)
     remedies: list[str] = []
+    if state.aside:
+        text += f", refused and set aside{_aside(state.aside)}"
+        remedies.append(REPLACE)
     if state.exposed:
         text += ", other users of this machine may read it"
         remedies.append(f"chmod 600 {shlex.quote(str(Path(state.source.partition(':')[2]).expanduser()))}")
-    if days is not None and 0 < rotation_days <= days:
+    if days is not None and 0 < rotation_days <= days and not state.aside:
         text += f", replace it every {rotation_days} days"
         remedies.append(REPLACE)
-    return Finding(name, "note" if remedies else "ok", text, "; ".join(remedies), age_days=days)
+    found = "wrong" if state.aside else "note" if remedies else "ok"
+    return Finding(name, found, text, "; ".join(remedies), age_days=days)
 
 
 def _aside(aside: Mapping[str, float]) -> str:

@@ -254,8 +254,17 @@ def _a_day(
     from understudy.cli.day import list_scenarios, rehearse_scenario
     from understudy.errors import UsageError
 
+    chosen = {"--scenario": scenario, "--seed": seed, "--requests": requests}
+    given = [name for name, value in chosen.items() if value is not None]
     if scenarios:
+        if given or words:
+            what = f"--scenarios lists the days, and takes no {given[0] if given else 'task'}."
+            raise UsageError(what, remedy=f"Leave {'it' if given else 'the task'} out, or --scenarios.")
         return list_scenarios(as_json=as_json)
-    if scenario is None or words:
-        raise UsageError("A day has tasks of its own, and a name.", remedy="understudy rehearse --scenario normal")
+    if scenario is None:
+        what = f"{' and '.join(given)} {'belong' if len(given) > 1 else 'belongs'} to a whole day, and none is named."
+        raise UsageError(what, remedy="Name one: --scenario normal; --scenarios lists them.")
+    if words:
+        what = "A day brings its own tasks: --scenario takes no text."
+        raise UsageError(what, remedy="Leave the text out, or --scenario.")
     return rehearse_scenario(scenario, seed=seed, requests=requests, as_json=as_json)

@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
 
 from understudy.cli.aging import key_findings
-from understudy.cli.surroundings import claude_program, configuration, llama_extra, state_folder
+from understudy.cli.render import plural
+from understudy.cli.surroundings import book_keeper, claude_program, configuration, llama_extra, state_folder
 from understudy.cli.terminal import one_line, say
 from understudy.errors import UnderstudyError
 
@@ -68,6 +69,8 @@ async def examine(config: str | None, today: date | None = None) -> list[Finding
     findings += [Finding("found", "note", note) for note in notes]
     async with _store() as (finding, store):
         findings.append(finding)
+        if (book := await book_keeper(settings, store)) is not None:
+            findings.append(book)
         findings += _loaded(settings)
         listed = await _roster(settings)
         findings += [Finding("providers", "note", note) for note in listed.notes]
@@ -117,7 +120,7 @@ def _loaded(settings: Settings) -> list[Finding]:
         from understudy.classifiers.local import LocalScorer
 
         Gate(settings.private_paths)
-        findings.append(Finding("privacy gate", "ok", f"loaded, {len(settings.private_paths)} private paths"))
+        findings.append(Finding("privacy gate", "ok", f"loaded, {plural(len(settings.private_paths), 'private path')}"))
         LocalScorer.load()
         findings.append(Finding("classifier", "ok", "the local scorer is loaded"))
     except UnderstudyError as error:
@@ -153,7 +156,8 @@ async def _providers(settings: Settings, listed: Roster, rings: Rings) -> list[F
     summary = Finding(
         "models",
         "ok" if reachable else "wrong",
-        f"{len(listed.candidates)} at {len(accounts)} accounts" + ("" if reachable else ", none of which works now"),
+        f"{len(listed.candidates)} at {plural(len(accounts), 'account')}"
+        + ("" if reachable else ", none of which works now"),
         "" if reachable else "Mend one of the providers above.",
         needed=True,
     )
@@ -165,7 +169,7 @@ async def _check(settings: Settings, members: list[Candidate], rings: Rings) -> 
     first = members[0]
     provider = settings.providers[first.provider]
     keys = [key for account in provider.accounts if account.name == first.account for key in account.keys]
-    about = f"{provider.kind}, account {first.account}, {len(members)} models"
+    about = f"{provider.kind}, account {first.account}, {plural(len(members), 'model')}"
     about += f", key from {', '.join(keys)}" if keys else ""
     about += ", simulated" if first.simulated else ", on this machine" if first.local else ""
     try:
@@ -200,7 +204,7 @@ def _figures(settings: Settings, listed: Roster, today: date) -> list[Finding]:
     if not old:
         return []
     named = ", ".join(f"{name} ({dated})" for name, dated in list(old.items())[:3]) + ", ..." * (len(old) > 3)
-    text = f"nobody has compared the figures of {len(old)} models for {STALE.days} days: {named}"
+    text = f"nobody has compared the figures of {plural(len(old), 'model')} for {STALE.days} days: {named}"
     remedy = "Update understudy, or compare them with the provider's page and say so: models = [{ id = ..., dated = "
     return [Finding("catalogue", "note", text, f'{remedy}"{today}" }}], with what has changed.')]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from understudy.cli.render import dollars, table
+from understudy.cli.render import dollars, plural, table
 
 if TYPE_CHECKING:
     from understudy.store.replies import Economics, Line
@@ -34,7 +34,7 @@ def report(economics: Economics, what: str) -> str:
     saved = all_opus(total) - total.paid_usd
     return "\n".join(
         [
-            f"{what}: {economics.replies:,} replies",
+            f"{what}: {plural(economics.replies, 'reply')}",
             "",
             table(("role", *columns), [(name, *_cells(line)) for name, line in economics.roles.items()]),
             "",

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, cast
 
-from understudy.errors import UnderstudyError
+from understudy.errors import NoCandidate, UnderstudyError
 
 BUG, USAGE, INTERRUPTED, PIPE = 1, 2, 130, 141
 
@@ -77,10 +77,13 @@ def _tell(error: BaseException) -> tuple[int, list[str], Mapping[str, Any] | Non
 
 
 def lines_of(error: UnderstudyError) -> list[str]:
-    """An error as one or two lines."""
+    """An error as a line or two, and where more of it is told."""
     from understudy.cli.terminal import one_line
 
-    return [f"understudy: {one_line(error.message)}", *([one_line(error.remedy)] if error.remedy else [])]
+    lines = [f"understudy: {one_line(error.message)}", *([one_line(error.remedy)] if error.remedy else [])]
+    if error.reply_id is not None and isinstance(error, NoCandidate) and any(a.error for a in error.attempts):
+        lines.append(f"understudy explain {error.reply_id} shows what the servers said.")
+    return lines
 
 
 def failure(error: UnderstudyError) -> dict[str, Any]:

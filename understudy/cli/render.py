@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from itertools import accumulate
@@ -57,6 +58,12 @@ def dollars(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}" if amount >= 0.0001 else f"${amount:.1e}"
 
 
+def plural(count: float, noun: str) -> str:
+    """1 task, 2,000 tasks, 0.5 hours, 0 replies."""
+    said = f"{count:,}" if isinstance(count, int) else f"{count:g}"
+    return f"{said} {noun}" if count == 1 else f"{said} {re.sub('y$', 'ie', noun)}s"
+
+
 def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
@@ -77,7 +84,7 @@ def footer(reply: Reply) -> list[str]:
     parts = [
         who_answered(reply.attempts),
         *([f"{tried} attempts"] if tried > 1 else []),
-        f"{reply.total_tokens:,} tokens",
+        plural(reply.total_tokens, "token"),
         f"director {reply.director.spent.tokens:,}/{limit}",
         dollars(sum(a.cost_usd for a in reply.attempts)),
         duration(reply.seconds),

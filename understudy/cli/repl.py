@@ -100,17 +100,21 @@ class Repl:
             self._opening = asyncio.create_task(self._open())
 
     async def open(self) -> None:
-        await self._open()
+        """Raises what the opening raises."""
+        await self.director()
 
     async def _open(self) -> None:
         """Imports in a thread, so that the prompt stays alive; then the first screen."""
         from understudy.cli import warm
+        from understudy.cli.render import plural
 
         director = await warm.in_background(lambda: warm.make_director(self.config))
         self._director = await self._stack.enter_async_context(director)
         lines = first_screen(self._director, self.conversation)
         if self.conversation.named and await load_session(self._director, self.conversation):
-            lines.append(f"Resumed: {self.conversation.turns} turns{', private' * self.conversation.private}.")
+            lines.append(
+                f"Resumed: {plural(self.conversation.turns, 'turn')}{', private' * self.conversation.private}."
+            )
         await self.input.announce(lines)
         fleet = self._director.parts.fleet
         self._warming = asyncio.create_task(warm.in_background(lambda: warm.load_workers(fleet)))
@@ -203,6 +207,7 @@ class Repl:
 def first_screen(director: Director, conversation: Conversation) -> list[str]:
     """Two lines: who there is; and what to do when it is only simulated."""
     import understudy
+    from understudy.cli.render import plural
     from understudy.cli.repl_turn import simulated_only
 
     parts = director.parts
@@ -212,8 +217,8 @@ def first_screen(director: Director, conversation: Conversation) -> list[str]:
     chief = parts.find(parts.settings.director.candidate)
     led = f"{chief.name} directs with" if chief else "no director, so it spends none of its"
     tokens = f"{parts.settings.director.tokens_per_conversation:,} tokens"
-    kind = "simulated models" if simulated else "models"
-    first = f"understudy {understudy.__version__}: {len(fleet)} {kind} at {providers}; {led} {tokens} a conversation."
+    models = plural(len(fleet), "simulated model" if simulated else "model")
+    first = f"understudy {understudy.__version__}: {models} at {providers}; {led} {tokens} a conversation."
     if simulated:
         return [
             first,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from understudy.cli.conversation import Conversation
-from understudy.cli.render import table
+from understudy.cli.render import plural, table
 from understudy.cli.terminal import one_line, say
 from understudy.errors import UsageError
 from understudy.types import Attachment, Task
@@ -159,7 +159,7 @@ async def _file(repl: Repl, argument: str) -> None:
         files.clear()
     elif argument:
         files.append(await in_background(lambda: read_attachment(argument)))  # Ctrl-C ends the wait for a pipe
-    listed = ", ".join(f"{f.path} ({len(f.text):,} characters)" for f in files)
+    listed = ", ".join(f"{f.path} ({plural(len(f.text), 'character')})" for f in files)
     say(f"with the next task: {listed}" if files else "No file goes along with the next task.")
 
 
@@ -173,7 +173,7 @@ async def _session(repl: Repl, argument: str) -> None:
         if not await load_session(director, talk):
             raise UsageError(f"There is no conversation {one_line(argument)!r}.", remedy="/session lists them.")
         repl.conversation = talk
-        say(f"conversation {talk.session}: {talk.turns} turns" + (", private" if talk.private else ""))
+        say(f"conversation {talk.session}: {plural(talk.turns, 'turn')}" + (", private" if talk.private else ""))
         return
     say(f"this conversation: {repl.conversation.session}")
     listed = await director.parts.store.sessions.list(SHOWN)

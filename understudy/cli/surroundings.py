@@ -15,8 +15,10 @@ from understudy.errors import install
 if TYPE_CHECKING:
     from understudy.cli.doctor import Finding
     from understudy.config.settings import Settings
+    from understudy.store.store import Store
 
 VERSION_SECONDS = 10.0
+BOOK_SECONDS = 2.0
 
 
 def configuration(config: str | None) -> tuple[str, Settings, tuple[str, ...]]:
@@ -47,6 +49,28 @@ def state_folder() -> Finding:
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
         return Finding("state folder", "note", f"{folder} can be read by others", f"chmod 700 {folder}")
     return Finding("state folder", "ok", str(folder), needed=True)
+
+
+async def book_keeper(settings: Settings, store: Store | None) -> Finding | None:
+    """Where the quota book is kept, as a director would open it. None: in the store, which cannot be opened."""
+    from understudy.cli.doctor import Finding
+    from understudy.clock import WallClock
+    from understudy.errors import UnderstudyError
+    from understudy.fleet.form import PageForm
+    from understudy.store import server_faults
+    from understudy.store.shelves import open_server, resolve
+
+    try:
+        if not (address := resolve(settings.book.url)):
+            return Finding("book", "ok", "kept in the store, for all processes of this machine") if store else None
+        try:
+            async with asyncio.timeout(BOOK_SECONDS):
+                await (await open_server(address, PageForm(), WallClock())).close()
+        except TimeoutError:
+            raise server_faults.away(address, f"silent for {BOOK_SECONDS:.0f} s") from None
+    except UnderstudyError as error:
+        return Finding("book", "wrong", error.message, error.remedy, needed=True)
+    return Finding("book", "ok", f"kept at {server_faults.masked(address)}, which answers", needed=True)
 
 
 def llama_extra() -> Finding:

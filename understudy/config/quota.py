@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 DAY = 86_400.0  # seconds
 LARGEST = 10**12  # of anything in a window; more is a slip of the pen
@@ -41,6 +42,23 @@ def _known_zone(name: str) -> bool:
 
 def today() -> date:
     return datetime.now(UTC).date()
+
+
+def _dated(value: str) -> str:
+    """A day or a month that was. One to come would keep its figures fresh for ever; clocks differ."""
+    meant = _first_day(value) if re.fullmatch(r"\d{4}-\d\d(-\d\d)?", value, re.ASCII) else None
+    if meant is None:
+        raise ValueError("write a day or a month: 2026-11-20, or 2026-11")
+    if meant.replace(day=1) > today().replace(day=1) + timedelta(days=31):
+        raise ValueError("this is in the future; write when the figures were compared")
+    return value
+
+
+def _first_day(value: str) -> date | None:
+    try:
+        return date.fromisoformat(value if len(value) > len("2026-11") else f"{value}-01")
+    except ValueError:
+        return None
 
 
 class LimitTable(Strict):
@@ -118,17 +136,4 @@ class Described(Strict):
     size_gb: float | None = Field(default=None, gt=0)
     vram_gb: float | None = Field(default=None, gt=0)
     quantisation: str | None = None
-    dated: str | None = Field(default=None, pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$")
-
-    @field_validator("dated")
-    @classmethod
-    def _is_past(cls, value: str | None) -> str | None:
-        """A date to come would keep its figures fresh for ever. Clocks differ: next month is let pass."""
-        if value is not None:
-            try:
-                meant = date.fromisoformat(value if len(value) > len("2026-10") else f"{value}-01")
-            except ValueError:
-                raise ValueError("the calendar has no such day; write 2026-10-15, or 2026-10") from None
-            if meant.replace(day=1) > today().replace(day=1) + timedelta(days=31):
-                raise ValueError("this is in the future; write when the figures were compared")
-        return value
+    dated: Annotated[str, AfterValidator(_dated)] | None = None

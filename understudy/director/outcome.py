@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from understudy.director import budget
 from understudy.director.decided import Decided
@@ -45,7 +46,7 @@ def explain_failure(walk: Walk, decided: Decided, now: float) -> UnderstudyError
             skipped=walk.skipped,
         )
     told = [f"{a.candidate}: {a.outcome}" for a in walk.attempts] or [f"{d}: {why}" for d, why in walk.skipped[:3]]
-    tried = "; ".join(told) or "nobody could be asked"
+    tried = "; ".join(_counted(told)) or "nobody could be asked"
     helps = [f"Try again in {math.ceil(retry)} s."] if retry is not None else []
     if any(why == TIME_IS_UP for _, why in walk.skipped):
         helps.append("Give it more time: --deadline.")
@@ -57,6 +58,12 @@ def explain_failure(walk: Walk, decided: Decided, now: float) -> UnderstudyError
         attempts=walk.attempts,
         skipped=walk.skipped,
     )
+
+
+def _counted(told: list[str]) -> list[str]:
+    """Each once; p/m1: overload (twice)."""
+    times = {1: "", 2: " (twice)"}
+    return [f"{what}{times.get(n, f' ({n} times)')}" for what, n in Counter(told).items()]
 
 
 def _after_rejection(last: Attempt, task: Task) -> str:

@@ -329,8 +329,13 @@ class Page:
             nearest = min(same, key=lambda g: abs(math.log((said or g.limit) / g.limit)), default=None)
             if nearest and said and not 1 / FOREIGN < said / nearest.limit < FOREIGN:
                 nearest = None
+        reset = reading.reset or 0.0
+        if nearest and reading.seconds is None and nearest.prior == MOST and reset > 1.1 * nearest.seconds:
+            self.gauges.remove(nearest)  # its length was our guess, and a window is at least as long as its reset
+            nearest = None
         if nearest is None:
-            seconds = reading.seconds or (DAY if reading.counts == "requests" and same else MINUTE)
+            long = reset > MINUTE or (reading.counts == "requests" and same)
+            seconds = reading.seconds or (max(DAY, reset) if long else MINUTE)
             name = f"{reading.counts} in {seconds:g} s"
             window = Window(name, reading.counts, reading.limit or 1_000_000_000, seconds)
             nearest = self._with_held(gauge_of(window, self.seen))

@@ -71,7 +71,7 @@ ErrorFault = Literal[
 WireFault = Literal["reset", "silence", "cut", "stall", "malformed"]
 AnswerFault = Literal["empty", "truncated", "refusal", "error_text", "content_filter"]
 CliFault = Literal["not_logged_in", "error_exit_0", "hang", "ignores_sigterm", "leaves_child", "no_structured_output"]
-FaultKind = ErrorFault | WireFault | AnswerFault | CliFault
+FaultKind = Literal[ErrorFault, WireFault, AnswerFault, CliFault]  # one Literal: a slip is one error, not four
 FAULTS: dict[str, str] = {
     **dict.fromkeys(get_args(ErrorFault), "an error status with the provider's own body"),
     "reset": "the connection is reset before any header",
@@ -95,6 +95,7 @@ FAULTS: dict[str, str] = {
 ERROR_FAULTS: frozenset[str] = frozenset(get_args(ErrorFault))
 WIRE_FAULTS: frozenset[str] = frozenset(get_args(WireFault))
 ANSWER_FAULTS: frozenset[str] = frozenset(get_args(AnswerFault))
+CLI_FAULTS: frozenset[str] = frozenset(get_args(CliFault))
 DEFAULT_KEY = "rehearsal-key"
 
 
@@ -105,7 +106,7 @@ class _Strict(BaseModel):
 class Fault(_Strict):
     """One thing that goes wrong, and when. See the module's docstring."""
 
-    kind: FaultKind
+    kind: FaultKind = Field(title="fault")
     after: int = Field(default=0, ge=0)
     times: int | None = Field(default=None, ge=1)
     flap: int = Field(default=0, ge=0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from understudy.agents.providers.rehearsal import staged
-from understudy.agents.roster import roster
+from understudy.agents.roster import Roster, roster
 from understudy.director.director import Director
 from understudy.director.parts import Parts
 from understudy.director.validators import validators
@@ -34,11 +34,16 @@ if TYPE_CHECKING:
 
 MARK = re.compile(r"mk\d{7}x")
 
-Progress = Callable[[int, float], None]  # (tasks ended, hours of the day that have passed)
+AGAIN = 500  # tasks between two words about it
+
+Progress = Callable[[Tally], None]  # what it has come to so far
 
 
-def live_through(scenario: Scenario, progress: Progress = lambda done, hours: None) -> Tally:
-    """The whole day of one home. Raises ConfigError for one that cannot be set up; a crash is in the tally."""
+def live_through(scenario: Scenario, progress: Progress = lambda sofar: None) -> Tally:
+    """The whole day of one home; Ctrl-C ends it early. Raises ConfigError for one that cannot be set up.
+
+    A crash is in the tally.
+    """
     return run_virtually(_Day(scenario, progress).run(), start=scenario.begins)
 
 
@@ -53,6 +58,7 @@ class _Day:
     async def run(self) -> Tally:
         scenario = self.scenario
         sky = Sky(scenario.events, scenario.begins, self.clock, random.Random(f"weather {scenario.chance}"))  # noqa: S311
+        self.tally.struck = sky.struck
         parts = await self._parts(sky)
         self.tally.notes = parts.notes
         director = Director.over(parts)
@@ -65,6 +71,8 @@ class _Day:
                 task.add_done_callback(going.discard)
             while going:
                 await asyncio.wait(set(going))
+        except asyncio.CancelledError:
+            return self._so_far()
         finally:
             for task in going:
                 task.cancel()
@@ -82,15 +90,17 @@ class _Day:
         except Exception as error:  # noqa: BLE001  a bug of ours is what a rehearsal is there to find
             outcome = error
         self.tally.count(arrival, outcome, self.clock.now() - began, self.hosts)
-        if self.tally.ended % 500 == 0:
-            hours = (self.clock.now() - self.scenario.begins) / 3600
-            self.progress(self.tally.ended, hours)
+        if self.tally.ended % AGAIN == 0:
+            self.progress(self._so_far())
+
+    def _so_far(self) -> Tally:
+        hours = (self.clock.now() - self.scenario.begins) / 3600
+        return self.tally.so_far(self.scenario.settings, self.hosts, hours)
 
     async def _parts(self, sky: Sky) -> Parts:
         settings, clock = self.scenario.settings, self.clock
         listed = await roster(settings)
-        if not listed.candidates:
-            raise ConfigError(f"{self.scenario.name}: nobody is there to ask.", remedy=" ".join(listed.notes))
+        self._check_all_are_there(listed)
         form = PageForm()
         pages = StandbyPages(FarPages(form, clock, sky), form, clock)
         parts = Parts(
@@ -114,6 +124,19 @@ class _Day:
                 self.hosts[candidate.provider] = host
             parts.workers[candidate.domain] = worker
         return parts
+
+    def _check_all_are_there(self, listed: Roster) -> None:
+        """A day without one of its providers would be another day. Raises ConfigError naming it, and why."""
+        there = {candidate.provider for candidate in listed.candidates}
+        enabled = [name for name, provider in self.scenario.settings.providers.items() if provider.enabled]
+        missing = next((name for name in enabled if name not in there), None)
+        if missing is None and there:
+            return
+        who = f"the provider {missing} offers no model" if missing else "every provider is switched off"
+        why = next((note for note in listed.notes if note.startswith(f"{missing}:")), " ".join(listed.notes))
+        raise ConfigError(
+            f"{self.scenario.name}: {who}.", remedy=f"{why} Mend it, or take the provider out of [config].".strip()
+        )
 
     def _watch(self, *, local: bool) -> Callable[[Ask], None]:
         """What stands in a private task must arrive nowhere but on this machine."""

@@ -73,10 +73,11 @@ class FarPages(MemoryPages[Page]):
         return self._pages
 
     def _look_up(self) -> None:
-        if self._sky.at_home("book_gone"):
+        if self._sky.strikes("book_gone"):
             raise StoreError("The server of the quota book is away.", remedy="It is a rehearsal.")
-        if self._damages and self.now() >= self._damages[0]:
-            self._damages.pop(0)
+        if self._damages and self.now() >= self._damages[0][0]:
+            _, number = self._damages.pop(0)
+            self._sky.struck[number] += len(self._pages)
             for key, page in self._pages.items():
                 self._pages[key] = self._packer.unpack(self._packer.pack(page)[:-1])
 
@@ -87,10 +88,23 @@ class BrokenLines(dict[str, Line]):
     def __init__(self, sky: Sky) -> None:
         super().__init__()
         self._sky = sky
-        self._none = Line(longest=0)
+        self._none = _NoLine(sky)
 
     def setdefault(self, key: str, default: Line | None = None) -> Line:
         return self._none if self._sky.at_home("queue_broken") else super().setdefault(key, default or Line())
+
+
+class _NoLine(Line):
+    """Nobody gets a place in it."""
+
+    def __init__(self, sky: Sky) -> None:
+        super().__init__(longest=0)
+        self._sky = sky
+
+    @property
+    def full(self) -> bool:
+        self._sky.strikes("queue_broken")  # only who would wait asks
+        return super().full
 
 
 class HomeStore(MemoryStore):
@@ -123,5 +137,5 @@ class _Sessions(MemorySessions):
 
 
 def _check(sky: Sky) -> None:
-    if sky.at_home("store_gone"):
+    if sky.strikes("store_gone"):
         raise StoreError("The store is away.", remedy="It is a rehearsal.")

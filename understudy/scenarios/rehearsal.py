@@ -27,21 +27,29 @@ Progress = Callable[[int, int, float], None]  # (tasks ended, tasks in all, hour
 
 
 def rehearse_day(scenario: Scenario, progress: Progress = lambda done, of, hours: None) -> Report:
-    """Run the whole day. Raises ConfigError for a scenario that cannot be set up; a crash is in the report."""
+    """Run the whole day, until Ctrl-C at the longest. Raises ConfigError for a scenario that cannot be set up.
+
+    A crash is in the report.
+    """
     parts = scenario.dealt()
+
+    def tell(done: int, hours: float) -> None:
+        progress(done, scenario.requests, hours)
+
     if len(parts) == 1:
-        tallies = [live_through(parts[0], lambda done, hours: progress(done, scenario.requests, hours))]
-    else:
-        tallies = _side_by_side(parts, lambda done, hours: progress(done, scenario.requests, hours))
-    return sum_up(scenario, tallies)
+        return sum_up(scenario, [live_through(parts[0], lambda sofar: tell(sofar.ended, sofar.hours))])
+    return sum_up(scenario, _side_by_side(parts, tell))
 
 
-def _side_by_side(parts: tuple[Scenario, ...], progress: Callable[[int, float], None]) -> list[Tally]:
-    """Each home in a process of its own, as many at a time as there are cores. None of them outlives this call."""
+def _side_by_side(parts: tuple[Scenario, ...], tell: Callable[[int, float], None]) -> list[Tally]:
+    """Each home in a process of its own, as many at a time as there are cores. None of them outlives this call.
+
+    After Ctrl-C it is what they have told last.
+    """
     spawn = get_context("spawn")
     waiting = list(enumerate(parts))[::-1]
     running: dict[Connection, tuple[int, SpawnProcess]] = {}
-    done, hours, tallies = [0] * len(parts), [0.0] * len(parts), dict[int, Tally]()
+    tallies = [Tally(interrupted=True) for _ in parts]
     try:
         while waiting or running:
             while waiting and len(running) < (os.cpu_count() or 1):
@@ -50,26 +58,27 @@ def _side_by_side(parts: tuple[Scenario, ...], progress: Callable[[int, float], 
                 process = spawn.Process(target=_live, args=(part, theirs), daemon=True)
                 with _deaf():
                     process.start()
+                    running[ours] = number, process
                 theirs.close()
-                running[ours] = number, process
             for ready in cast("list[Connection]", wait(list(running))):
                 number, process = running[ready]
                 said = _heard(ready, process)
-                if isinstance(said, tuple):
-                    done[number], hours[number] = said
-                    progress(sum(done), min(hours))
-                    continue
                 if isinstance(said, UnderstudyError):
                     raise said
                 tallies[number] = said
+                if said.interrupted:  # it goes on
+                    tell(sum(home.ended for home in tallies), min(home.hours for home in tallies if home.interrupted))
+                    continue
                 process.join()
                 del running[ready]
+    except KeyboardInterrupt:
+        pass
     finally:
         for connection, (_, process) in running.items():
             process.terminate()
             process.join()
             connection.close()
-    return [tallies[number] for number in range(len(parts))]
+    return tallies
 
 
 @contextlib.contextmanager
@@ -82,7 +91,7 @@ def _deaf() -> Generator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _heard(connection: Connection, process: SpawnProcess) -> tuple[int, float] | Tally | UnderstudyError:
+def _heard(connection: Connection, process: SpawnProcess) -> Tally | UnderstudyError:
     try:
         return connection.recv()
     except EOFError:
@@ -99,7 +108,7 @@ def _live(scenario: Scenario, connection: Connection) -> None:
     gc.set_threshold(ALLOCATIONS, 20, 100)
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more
         try:
-            said: Tally | UnderstudyError = live_through(scenario, lambda done, hours: connection.send((done, hours)))
+            said: Tally | UnderstudyError = live_through(scenario, connection.send)
         except UnderstudyError as error:
             said = error
         connection.send(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from understudy.config.settings import Settings
@@ -28,17 +28,30 @@ TIERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """Seconds of the day's clock from asking to the answer."""
+    """Seconds of the day's clock from asking to the end."""
 
-    p50: float = 0.0
-    p95: float = 0.0
-    p99: float = 0.0
-    most: float = 0.0
+    p50: float
+    p95: float
+    p99: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """An event, and how often it struck a request or was noticed at home."""
+
+    what: str
+    where: str
+    struck: int
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Shares run from 0 to 1. digest: of every task's end, in order; the same scenario and seed have the same one."""
+    """Shares run from 0 to 1. digest: of every task's end, in order; the same scenario and seed have the same one.
+
+    Where nothing was waited for, the seconds are None. interrupted: the day was not lived to its end, and what is
+    known only then (reservations left, the digest) is not in the report.
+    """
 
     scenario: str
     seed: int
@@ -47,8 +60,9 @@ class Report:
     failed: Mapping[str, int]  # by type of error
     told_when: int  # of the failed, how many say when to try again
     crashed: Mapping[str, int]  # a bug of ours: what nobody should ever see
-    interactive: Took
-    batch: Took
+    interactive: Took | None  # of the answered tasks
+    batch: Took | None
+    given_up: Took | None  # of those that were not answered
     calls: int
     calls_by: Mapping[str, int]  # by provider
     outcomes: Mapping[str, int]  # of all calls
@@ -66,8 +80,11 @@ class Report:
     spoilt: int  # errors and refusals in disguise that were passed off as answers
     unkept: int  # answers whose record could not be kept; they said so
     hours: float
-    notes: tuple[str, ...]  # who is not there, and why
+    lived: float  # of these, when it was interrupted
+    events: tuple[Struck, ...]  # in the scenario's order
+    notes: tuple[str, ...]  # accounts that are not there, and why; events that struck nobody
     digest: str
+    interrupted: bool = False
 
     @property
     def share(self) -> float:
@@ -78,12 +95,12 @@ class Report:
         earned = sum(self.earned.values())
         wrong = (
             (self.share < expect.answered, f"{self.share:.4%} answered, {expect.answered:.4%} expected"),
-            (expect.earned is not None and earned > expect.earned, f"{earned} refusals for quota were earned"),
-            (bool(self.crashed), f"{sum(self.crashed.values())} tasks crashed"),
-            (bool(self.leaks), f"{self.leaks} private texts left the machine"),
-            (bool(self.spoilt), f"{self.spoilt} spoilt answers were passed off as good"),
+            (expect.earned is not None and earned > expect.earned, f"refusals for quota that were earned: {earned}"),
+            (bool(self.crashed), f"tasks that crashed: {sum(self.crashed.values())}"),
+            (bool(self.leaks), f"private texts that left the machine: {self.leaks}"),
+            (bool(self.spoilt), f"spoilt answers that were passed off as good: {self.spoilt}"),
             (bool(self.overspent), f"overspent: {', '.join(self.overspent)}"),
-            (bool(self.left_reserved), f"{self.left_reserved} tokens or micro-dollars are still reserved"),
+            (bool(self.left_reserved), f"tokens or micro-dollars that are still reserved: {self.left_reserved}"),
         )
         return tuple(what for failed, what in wrong if failed)
 
@@ -113,10 +130,14 @@ class Tally:
     days: Counter[str] = field(default_factory=Counter[str])
     money: Counter[str] = field(default_factory=Counter[str])
     took: dict[Priority, list[float]] = field(default_factory=lambda: {p: [] for p in Priority})
+    given_up: list[float] = field(default_factory=list[float])
+    struck: Counter[int] = field(default_factory=Counter[int])  # by the event's place
     overspent: tuple[str, ...] = ()
     left_reserved: int = 0
     notes: tuple[str, ...] = ()
     digest: str = ""
+    interrupted: bool = False
+    hours: float = 0.0  # of the day, when it was interrupted
     _ends: dict[int, str] = field(default_factory=dict[int, str], repr=False)
 
     def count(
@@ -150,8 +171,14 @@ class Tally:
             self._ends[arrival.number] = f"{outcome.agent} {who} {seconds:.3f} {outcome.text}"
         else:
             self.failed[type(outcome).__name__] += 1
+            self.given_up.append(seconds)
             self.told_when += isinstance(outcome, NoCandidate) and outcome.retry_after is not None
             self._ends[arrival.number] = f"{type(outcome).__name__} {who} {seconds:.3f}"
+
+    def so_far(self, settings: Settings, hosts: Mapping[str, Host], hours: float) -> Tally:
+        """A copy for a report in the middle of the day: what is reserved may well be settled yet."""
+        copy = replace(self, interrupted=True, hours=hours, earned=Counter[str](), _ends={})
+        return copy.end(settings, hosts, ())
 
     def end(self, settings: Settings, hosts: Mapping[str, Host], balances: tuple[Balance, ...]) -> Tally:
         """The day is over: what is left of the two sides' books. Returns itself."""
@@ -184,8 +211,11 @@ def sum_up(scenario: Scenario, homes: Sequence[Tally]) -> Report:
 
     workers = summed(lambda home: home.workers)
     calls = summed(lambda home: home.calls)
-    digest = homes[0].digest
-    if len(homes) > 1:
+    interrupted = any(home.interrupted for home in homes)
+    struck = sum((home.struck for home in homes), Counter[int]())
+    events = tuple(Struck(e.what, e.where, struck[number]) for number, e in enumerate(scenario.events))
+    digest = "" if interrupted else homes[0].digest
+    if len(homes) > 1 and not interrupted:
         digest = hashlib.sha256(" ".join(home.digest for home in homes).encode()).hexdigest()
     return Report(
         scenario=scenario.name,
@@ -197,6 +227,7 @@ def sum_up(scenario: Scenario, homes: Sequence[Tally]) -> Report:
         crashed=summed(lambda home: home.crashed),
         interactive=_took([s for home in homes for s in home.took[Priority.INTERACTIVE]]),
         batch=_took([s for home in homes for s in home.took[Priority.BATCH]]),
+        given_up=_took([s for home in homes for s in home.given_up]),
         calls=sum(calls.values()),
         calls_by=calls,
         outcomes=summed(lambda home: home.outcomes),
@@ -214,9 +245,16 @@ def sum_up(scenario: Scenario, homes: Sequence[Tally]) -> Report:
         spoilt=sum(home.spoilt for home in homes),
         unkept=sum(home.unkept for home in homes),
         hours=scenario.hours,
-        notes=homes[0].notes,
+        lived=min(home.hours for home in homes if home.interrupted) if interrupted else scenario.hours,
+        events=events,
+        notes=(*homes[0].notes, *(_of_nobody(e) for e in events if not e.struck)),
         digest=digest[:16],
+        interrupted=interrupted,
     )
+
+
+def _of_nobody(event: Struck) -> str:
+    return f"{event.what} {event.where} struck nobody: without it the day would have been the same."
 
 
 def _over(balance: Balance) -> bool:
@@ -226,9 +264,9 @@ def _over(balance: Balance) -> bool:
     )
 
 
-def _took(seconds: list[float]) -> Took:
+def _took(seconds: list[float]) -> Took | None:
     if not seconds:
-        return Took()
+        return None
     ordered = sorted(seconds)
 
     def at(share: float) -> float:

@@ -50,17 +50,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from understudy.config.load import parse
 from understudy.config.pasted import shown
 from understudy.config.plain import read_plain
 from understudy.config.settings import Settings
-from understudy.config.slips import slips
+from understudy.config.slips import no_such, slips
 from understudy.errors import ConfigError
-from understudy.rehearsal.script import FaultKind
+from understudy.rehearsal.script import ERROR_FAULTS, FaultKind
 from understudy.scenarios.aim import check_aim, targets
 from understudy.types import Intent
 
@@ -77,11 +77,29 @@ HOME: dict[str, str] = {
     "queue_broken": "nobody can wait in line: a task goes to who has room now, or on",
     "store_gone": "the store takes no records: replies and conversations cannot be kept",
 }
-Share = Field(ge=0, le=1)
+# What only the program claude does, and what comes to the same: a rehearsed day starts no program.
+INSTEAD: dict[str, str] = {
+    "not_logged_in": "auth",
+    "error_exit_0": "error_text",
+    "hang": "silence",
+    "ignores_sigterm": "silence",
+    "leaves_child": "stall",
+    "no_structured_output": "malformed",
+}
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+def _asked(value: object) -> object:
+    """A task type that can be asked for."""
+    if value == Intent.PRIVATE:
+        raise ValueError("private is a share of the traffic, not a task type")
+    known = [str(intent) for intent in Intent if intent is not Intent.PRIVATE]
+    if isinstance(value, str) and value not in known:
+        raise ValueError(no_such("task type", value, known))
+    return value
 
 
 class Traffic(_Strict):
@@ -96,21 +114,21 @@ class Traffic(_Strict):
     json_share: float = Field(default=0.05, ge=0, le=1, alias="schema")
     deadline: float = Field(default=60.0, gt=0, le=24 * 3600)
     batch_deadline: float = Field(default=600.0, gt=0, le=24 * 3600)
-    tasks: Mapping[Intent, float] = Field(default_factory=lambda: {Intent.QUICK_QA: 1.0})
+    tasks: Mapping[Annotated[Intent, BeforeValidator(_asked)], float] = Field(
+        default_factory=lambda: {Intent.QUICK_QA: 1.0}
+    )
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> Traffic:
         if any(weight < 0 for weight in self.tasks.values()) or not 0 < sum(self.tasks.values()) < math.inf:
             raise ValueError("tasks are weights of 0 or more, one of them above 0, and together a number")
-        if Intent.PRIVATE in self.tasks:
-            raise ValueError("private is a share of the traffic, not a task type")
         return self
 
 
 class Event(_Strict):
     """Something that goes wrong. Hours since the day began; see the module's docstring."""
 
-    what: FaultKind | HomeFault
+    what: Literal[FaultKind, HomeFault] = Field(title="fault")
     provider: str = ""
     account: str = ""
     model: str = ""
@@ -132,6 +150,17 @@ class Event(_Strict):
     @property
     def at_home(self) -> bool:
         return self.what in get_args(HomeFault)
+
+    @property
+    def where(self) -> str:
+        """groq/a/llama-3.1-8b-instant, key 1: whom it strikes, as far as it is said."""
+        if self.at_home:
+            return "at home"
+        place = "/".join((self.provider or "*", self.account or "*", self.model or "*"))
+        while place.endswith("/*"):
+            place = place.removesuffix("/*")
+        named = "everywhere" if place == "*" else f"at {place}"
+        return f"{named}, key {self.key}" if self.key else named
 
 
 class Expect(_Strict):
@@ -220,6 +249,11 @@ def parse_scenario(table: Mapping[str, Any], path: Path) -> Scenario:
     except ValidationError as error:
         raise ConfigError(f"{path}: {slips(error, File)}", remedy="docs/scenarios.md describes the format.") from None
     settings = parse(_with_scripts(file.config, path.parent), f"{path}: config")
+    for number, event in enumerate(file.events):
+        _check_effect(event, f"{path}: events.{number}", file.hours)
+    if settings.book.url and "book" in file.config:
+        what = f"{path}: config.book: a rehearsed day keeps its book in memory, on no server."
+        raise ConfigError(what, remedy="Take it out; book_gone and book_damaged are events.")
     real = [name for name, provider in settings.providers.items() if provider.kind != "rehearsal"]
     if real or not settings.providers:
         what = f"the provider {real[0]} is real" if real else "there is no provider"
@@ -257,3 +291,19 @@ def _beside(table: object, folder: Path) -> object:
     provider = cast("dict[str, Any]", table)
     script = provider.get("script")
     return provider | {"script": str(folder / Path(script).expanduser())} if isinstance(script, str) else provider
+
+
+def _check_effect(event: Event, where: str, hours: float) -> None:
+    """An event that could change nothing is a slip. Raises ConfigError."""
+    if event.begins >= hours:
+        what = f"{where}.from: the day has {hours:g} hours, and {event.begins:g} is beyond them."
+        raise ConfigError(what, remedy="Begin the event earlier, or make the day longer: hours.")
+    if event.what in INSTEAD:
+        what = f"{where}.what: {event.what} happens to the program claude, and a rehearsed day starts none."
+        raise ConfigError(what, remedy=f"Write {INSTEAD[event.what]}, which comes to the same here.")
+    idle = ["share", "retry_after", "text"] if event.at_home else []
+    if not event.at_home and event.what not in ERROR_FAULTS:
+        idle = ["retry_after"] if event.what in ("error_text", "refusal") else ["retry_after", "text"]
+    if written := [key for key in idle if key in event.model_fields_set]:
+        happens = "happens at home, as a whole" if event.at_home else "is not an error that a server sends"
+        raise ConfigError(f"{where}.{written[0]}: {event.what} {happens}.", remedy=f"Take {written[0]} out.")

@@ -29,8 +29,12 @@ async def open_pages(url: str, database: Database, form: Form[P], clock: Clock) 
     Raises ConfigError for an address of no known kind or a missing package, StoreError when the server is away, does
     not let us in or is too old. Later, pages on a server are kept in memory while it is away.
     """
-    if not (address := resolve(url)):
-        return SqlitePages(database, form, clock)
+    address = resolve(url)
+    return await open_server(address, form, clock) if address else SqlitePages(database, form, clock)
+
+
+async def open_server(address: str, form: Form[P], clock: Clock) -> StandbyPages[P]:
+    """The pages at a resolved address. Raises as open_pages does."""
     kind = SERVERS[address.partition("://")[0].lower()]
     if kind == "redis":
         from understudy.store.redis_pages import RedisPages
