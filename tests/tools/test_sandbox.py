@@ -60,10 +60,14 @@ def boxes() -> list[str]:
 
 
 def children() -> list[psutil.Process]:
-    """This process's, without the database servers that other tests of this run share."""
-    servers = [p for p in psutil.Process().children() if p.name() in ("redis-server", "postgres")]
+    """This process's, without what others of this run share: database servers, multiprocessing's tracker."""
+    servers = [p for p in psutil.Process().children() if p.name() in ("redis-server", "postgres") or _is_tracker(p)]
     kept = {p.pid for server in servers for p in (server, *server.children(recursive=True))}
     return [p for p in psutil.Process().children(recursive=True) if p.pid not in kept]
+
+
+def _is_tracker(process: psutil.Process) -> bool:
+    return any("resource_tracker" in word for word in process.cmdline())
 
 
 async def test_code_without_tests_is_a_program(kernel: str) -> None:

@@ -10,7 +10,7 @@ from understudy.director.decided import Decided
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import NoCandidate, PrivacyRefused, UnderstudyError, ValidationFailed
-from understudy.fleet.dispatch import TIME_IS_UP, Walk
+from understudy.fleet.dispatch import SOON, TIME_IS_UP, Walk
 from understudy.types import Attempt, Check, Reply, Task
 
 SIMULATED = (
@@ -47,8 +47,9 @@ def explain_failure(walk: Walk, decided: Decided, now: float) -> UnderstudyError
         )
     told = [f"{a.candidate}: {a.outcome}" for a in walk.attempts] or [f"{d}: {why}" for d, why in walk.skipped[:3]]
     tried = "; ".join(_counted(told)) or "nobody could be asked"
-    helps = [f"Try again in {math.ceil(retry)} s."] if retry is not None else []
-    if any(why == TIME_IS_UP for _, why in walk.skipped):
+    late = any(why == TIME_IS_UP for _, why in walk.skipped)
+    helps = [f"Try again in {math.ceil(retry)} s."] if retry is not None and not (late and retry <= SOON) else []
+    if late:
         helps.append("Give it more time: --deadline.")
     helps += dict.fromkeys(walk.remedies)
     return NoCandidate(

@@ -69,7 +69,10 @@ def classify(
             usage=usage,
         )
     failure, message, remedy, charged = _meaning(status, text.lower(), event)
-    return CallFailed(failure, message, remedy=remedy, status=status, charged=charged or usage is not None, usage=usage)
+    charged = charged or usage is not None
+    if status is None:
+        usage = None  # what it had counted when the connection broke is not all that will be charged
+    return CallFailed(failure, message, remedy=remedy, status=status, charged=charged, usage=usage)
 
 
 def _meaning(status: int | None, text: str, event: Mapping[str, Any]) -> tuple[Failure, str, str, bool]:
