@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from understudy.fleet.depth import NOBODY, Depth, Queue, queues
+from understudy.fleet.health import Health
 from understudy.fleet.page import DISGUISED, OVERTAKEN, VOUCHED, Came, Close, Granted, Page, Reserve, Wait
 from understudy.store.pages import Pages
 from understudy.types import Candidate, Failure, Reading, Standing, Usage
@@ -76,6 +77,7 @@ class _Seen:
     changes: int
     since: float
     until: float
+    outlook: tuple[float, float]
     standing: Standing | None
 
     def holds(self, page: Page, now: float) -> bool:
@@ -196,43 +198,42 @@ class Book:
         standings: list[Standing] = []
         for candidate in fleet:
             page = pages.get(candidate.quota)
-            if page is None:
-                continue
-            seen = self._seen.get(id(candidate))
-            if seen is None or not seen.holds(page, now) or seen.of is not candidate:
-                seen = self._seen[id(candidate)] = self._look_at(candidate, page, now)
-            if seen.standing is not None:
-                standings.append(seen.standing)
+            if page is not None and (standing := self._look_at(candidate, page, now).standing) is not None:
+                standings.append(standing)
         return tuple(standings)
-
-    def _look_at(self, candidate: Candidate, page: Page, now: float) -> _Seen:
-        standing = self._standing(candidate, page, now)
-        until = now + grain(standing.wait) if standing is not None and standing.wait else page.rests_until(now)
-        return _Seen(candidate, page, page.changes, now, until, standing)
-
-    def _standing(self, candidate: Candidate, page: Page, now: float) -> Standing | None:
-        seconds, left = self._outlook(candidate, page, now)
-        seconds, left = min(seconds, 1e9), round(left, 2)
-        seconds = round(math.ceil(seconds / grain(seconds)) * grain(seconds), 1)
-        health = page.health.get(candidate.model)
-        if health is None:
-            return None if not seconds and left == 1.0 else Standing(candidate.domain, seconds, left)
-        breaker, latency, first = health.state(now), round(health.latency, 2), round(health.first_token, 2)
-        if not seconds and left == 1.0 and breaker == "closed" and not latency and not first:
-            return None
-        return Standing(candidate.domain, seconds, left, breaker, latency, first)
 
     async def outlooks(self, fleet: Sequence[Candidate]) -> dict[str, tuple[float, float]]:
         """By domain: seconds until a small request can run, and the share of its tightest window that is left."""
         pages, now = await self.pages.look()
-        return {c.domain: self._outlook(c, pages[c.quota], now) if c.quota in pages else (0.0, 1.0) for c in fleet}
+        nothing = 0.0, 1.0
+        return {c.domain: self._look_at(c, pages[c.quota], now).outlook if c.quota in pages else nothing for c in fleet}
+
+    def _look_at(self, candidate: Candidate, page: Page, now: float) -> _Seen:
+        seen = self._seen.get(id(candidate))
+        if seen is None or not seen.holds(page, now) or seen.of is not candidate:
+            wait, left = outlook = self._outlook(candidate, page, now)
+            until = now + grain(wait) if wait else page.rests_until(now)
+            standing = self._standing(candidate, page.health.get(candidate.model), wait, round(left, 2), now)
+            seen = self._seen[id(candidate)] = _Seen(candidate, page, page.changes, now, until, outlook, standing)
+        return seen
+
+    def _standing(
+        self, candidate: Candidate, health: Health | None, wait: float, left: float, now: float
+    ) -> Standing | None:
+        if health is None:
+            return None if not wait and left == 1.0 else Standing(candidate.domain, wait, left)
+        breaker, latency, first = health.state(now), round(health.latency, 2), round(health.first_token, 2)
+        if not wait and left == 1.0 and breaker == "closed" and not latency and not first:
+            return None
+        return Standing(candidate.domain, wait, left, breaker, latency, first)
 
     def _outlook(self, candidate: Candidate, page: Page, now: float) -> tuple[float, float]:
-        wait = page.wait(self._small(candidate), now)
+        found = page.wait(self._small(candidate), now)
+        wait = 0.0 if found is None or found.kind == "fresh" else min(found.seconds, 1e9)
         left = 1.0
         for gauge in page.gauges:  # which have just been asked
             left = min(left, 1 - math.ceil(gauge.count) / gauge.limit)
-        return 0.0 if wait is None or wait.kind == "fresh" else wait.seconds, max(0.0, left)
+        return round(math.ceil(wait / grain(wait)) * grain(wait), 1), max(0.0, left)
 
     def _small(self, candidate: Candidate) -> Reserve:
         """A small request to this candidate; the same one each time."""

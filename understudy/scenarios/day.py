@@ -20,7 +20,14 @@ from understudy.fleet.form import PageForm
 from understudy.rehearsal.engine import Ask
 from understudy.rehearsal.host import Host
 from understudy.rehearsal.virtual import LoopClock, run_virtually
-from understudy.scenarios.home import BrokenLines, FarPages, HomeStore, RememberingGate, RememberingScorer
+from understudy.scenarios.home import (
+    BrokenLines,
+    FarPages,
+    HomeStore,
+    RememberingGate,
+    RememberingScorer,
+    RememberingValidator,
+)
 from understudy.scenarios.report import Tally
 from understudy.scenarios.scenario import Scenario
 from understudy.scenarios.traffic import Arrival, traffic
@@ -108,7 +115,7 @@ class _Day:
             store=cast("Store", HomeStore(clock, sky)),  # all of it that a director asks for
             gate=RememberingGate(settings.private_paths),
             scorer=RememberingScorer.load(),
-            validators=validators(),
+            validators={name: RememberingValidator(one) for name, one in validators().items()},
             fleet=listed.candidates,
             notes=listed.notes,
             clock=clock,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from understudy.classifiers.gate import Gate
@@ -14,7 +14,7 @@ from understudy.fleet.queue import Line
 from understudy.scenarios.weather import Sky
 from understudy.store.memory_store import MemoryReplies, MemorySessions, MemoryStore
 from understudy.store.pages import MemoryPages
-from understudy.types import Clock, Guess, Span, Turn
+from understudy.types import Answer, Check, Clock, Guess, Span, Task, Turn, Validator
 
 T = TypeVar("T")
 REMEMBERED = 5_000  # texts; people repeat themselves, and the same text has the same spans and the same intent
@@ -40,6 +40,28 @@ class RememberingScorer(LocalScorer):
 
     def guess(self, text: str, *, tokens: int | None = None) -> Guess:
         return _once(self._seen, text, lambda text: super(RememberingScorer, self).guess(text, tokens=tokens))
+
+
+class RememberingValidator:
+    """A validator says the same of the same answer to the same task."""
+
+    def __init__(self, inner: Validator) -> None:
+        self.name = inner.name
+        self._inner = inner
+        self._seen: dict[object, Check] = {}
+
+    def check(self, answer: Answer, task: Task) -> Check | Awaitable[Check]:
+        asked = (task.text, id(task.schema), task.max_tokens, task.history, task.files)
+        key = (answer.text, answer.finish, answer.usage.output_tokens, *asked)
+        known = self._seen.get(key)
+        if known is not None:
+            return known
+        said = self._inner.check(answer, task)
+        if isinstance(said, Check):
+            if len(self._seen) >= REMEMBERED:
+                self._seen.clear()
+            self._seen[key] = said
+        return said
 
 
 def _once(seen: dict[str, T], text: str, find: Callable[[str], T]) -> T:
