@@ -100,9 +100,12 @@ class BudgetRefused(UnderstudyError):
         what = "" if unit == "micro-dollars" else f" {unit}"
         others = {":conversation:": ", or start a new conversation", ":day:": ", or wait for the next day"}
         helps = next((hint for part, hint in others.items() if part in scope), "")
+        where = (
+            "Ask for a key with a larger one" if scope.startswith("caller:") else "Raise the limit in the configuration"
+        )
         super().__init__(
             f"The budget of {scope} is {told[0]}{what}: {told[1]} spent, {told[2]} reserved, {told[3]} asked for.",
-            remedy=f"Raise the limit in the configuration{helps}.",
+            remedy=f"{where}{helps}.",
         )
         self.unit, self.scope, self.limit = unit, scope, limit
         self.spent, self.reserved, self.asked = spent, reserved, asked
