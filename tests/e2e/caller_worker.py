@@ -1,4 +1,7 @@
-"""One process of a caller: python -m tests.e2e.caller_worker CONFIG HOME LIMIT TASKS. Prints how many were served."""
+"""One process of a caller: python -m tests.e2e.caller_worker CONFIG HOME LIMIT TASKS. Begins when it is told to.
+
+Prints how many of its tasks were served.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ async def main(config: str, home: str, limit: int, tasks: int) -> None:
     settings, _ = load(Path(config))
     async with Director(settings, Path(home)) as director:
         print("ready", flush=True)  # noqa: T201
+        sys.stdin.readline()
         print(await serve(director, Caller("bot", tokens_per_day=limit), tasks))  # noqa: T201
 
 

@@ -68,8 +68,11 @@ async def test_two_processes_share_it(tmp_path: Path) -> None:
         limit = 50 * await price(tmp_path, house)
         home = tmp_path / "shared"
         command = [sys.executable, "-m", "tests.e2e.caller_worker", str(house.config), str(home), str(limit), "300"]
-        both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-        said = [await asyncio.to_thread(process.communicate, timeout=100) for process in both]
+        both = [subprocess.Popen(command, stdin=-1, stdout=-1, text=True) for _ in range(2)]
+        for process in both:
+            assert process.stdout
+            assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
+        said = await asyncio.gather(*(asyncio.to_thread(p.communicate, "go\n", timeout=100) for p in both))
         served = [int(out.split()[-1]) for out, _ in said]
         async with Director(house.director().settings, home) as director:
             spent = await balance(director)
@@ -142,15 +145,15 @@ async def test_a_key_without_tokens_gets_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_new_limit_of_the_same_name_holds_at_once(tmp_path: Path) -> None:
+    small, large = Caller("bot", tokens_per_day=300), Caller("bot", tokens_per_day=10_000)
     with open_house(tmp_path / "house", {"groq": script("groq")}, top=TOP) as house:
         async with house.director() as director:
-            for limit, served in ((0, False), (10_000, True), (0, False)):
-                task = replace(QUICK, caller=Caller("bot", tokens_per_day=limit))
-                if served:
-                    await director.run(task)
-                else:
-                    with pytest.raises(BudgetRefused):
-                        await director.run(task)
+            with pytest.raises(BudgetRefused):
+                await for_ever(director, replace(QUICK, caller=small))
+            await director.run(replace(QUICK, caller=large))
+            assert (await balance(director)).limit_tokens == 10_000
+            with pytest.raises(BudgetRefused):
+                await director.run(replace(QUICK, caller=small))
 
 
 async def test_a_callers_scope_is_never_unlimited_by_mistake(tmp_path: Path) -> None:
