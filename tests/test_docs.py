@@ -320,6 +320,14 @@ def test_every_error_has_its_exit_code_in_the_python_page() -> None:
         assert name == "UnderstudyError" or f"| `{name}` | {kind.exit_code} |" in page("python.md")
 
 
+def test_every_scope_of_a_key_and_its_age_are_in_the_callers_page() -> None:
+    from understudy.gateway.keys import AGE
+    from understudy.store.callers import SCOPES
+
+    assert all(f"| `{scope}` |" in page("callers.md") for scope in SCOPES)
+    assert f"works for {AGE:.0f} seconds more" in page("callers.md")
+
+
 def test_every_field_of_a_task_is_in_the_python_page() -> None:
     from dataclasses import fields
 

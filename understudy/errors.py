@@ -8,6 +8,9 @@ UnderstudyError                     exit code
 │   └── PrivacyRefused              3   a private task would have left the machine
 ├── BudgetRefused                   4   type, scope, limit, spent, asked
 ├── ValidationFailed                5   every candidate's answer was rejected
+├── Unauthorized                    2   a caller's key is missing, malformed, unknown or revoked
+├── Forbidden                       2   a caller's key does not allow this
+├── RateRefused                     3   a caller's requests of a minute; says when to try again
 ├── CallFailed                      3   one call to one candidate; carries its Failure class
 └── ToolFailed                      3   a tool (fetch, sandbox, claude) refused or failed
 """
@@ -97,9 +100,12 @@ class BudgetRefused(UnderstudyError):
         what = "" if unit == "micro-dollars" else f" {unit}"
         others = {":conversation:": ", or start a new conversation", ":day:": ", or wait for the next day"}
         helps = next((hint for part, hint in others.items() if part in scope), "")
+        where = (
+            "Ask for a key with a larger one" if scope.startswith("caller:") else "Raise the limit in the configuration"
+        )
         super().__init__(
             f"The budget of {scope} is {told[0]}{what}: {told[1]} spent, {told[2]} reserved, {told[3]} asked for.",
-            remedy=f"Raise the limit in the configuration{helps}.",
+            remedy=f"{where}{helps}.",
         )
         self.unit, self.scope, self.limit = unit, scope, limit
         self.spent, self.reserved, self.asked = spent, reserved, asked
@@ -118,6 +124,31 @@ class ValidationFailed(UnderstudyError):
         super().__init__(message, remedy=remedy)
         self.attempts = tuple(attempts)
         self.checks = tuple(checks)
+
+
+class Unauthorized(UnderstudyError):
+    """No key, or none that is known. Nothing of it is repeated; `id` is its public part, where it has one."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, remedy: str = "", id: str = "") -> None:  # noqa: A002 - the field's word
+        super().__init__(message, remedy=remedy)
+        self.id = id
+
+
+class Forbidden(UnderstudyError):
+    exit_code = 2
+
+
+class RateRefused(UnderstudyError):
+    """`retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, remedy: str = "", retry_after: float) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "retry_after": self.retry_after}
 
 
 class CallFailed(UnderstudyError):

@@ -96,6 +96,19 @@ class Priority(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks over the wire, and what the key allows. Never the key."""
+
+    name: str
+    id: str = ""  # the public part of the key
+    scopes: frozenset[str] = frozenset()  # of store/callers.SCOPES
+    policy: str | None = None  # the only one its tasks may use
+    private: bool = False  # every task of it is
+    tokens_per_day: int | None = None  # None: unlimited
+    requests_per_minute: int | None = None  # likewise
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What the caller wants. Every field but the text is a wish; None leaves the choice to understudy."""
 
@@ -114,6 +127,7 @@ class Task:
     plan: bool | None = None  # None: plan when the policy says so; False: this task is one step
     priority: Priority | str = Priority.INTERACTIVE
     patience: float | None = None  # seconds worth waiting for quota; None: the settings' own, for a batch the deadline
+    caller: Caller | None = None  # whose budget pays for every call; None: nobody's, as at a terminal
 
 
 Counted = Literal["requests", "tokens", "input", "output"]  # tokens: input and output together
@@ -365,6 +379,12 @@ class Hold:
     id: str
     amount: Amount
     scopes: tuple[str, ...]
+    output_cap: int | None = None  # tokens, where there was room for fewer than were asked for: what may be sent
+
+
+def cap_of(hold: Hold | None, asked: int) -> int:
+    """Output tokens a request may ask for, once its guard has spoken."""
+    return asked if hold is None or hold.output_cap is None else min(asked, hold.output_cap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,7 +429,10 @@ class Guard(Protocol):
     """Asked before and after every single request on the wire, tool loops included."""
 
     async def before(self, input_tokens: int, output_cap: int) -> Hold | None:
-        """Reserve the worst case, or raise BudgetRefused or PrivacyRefused: nothing was sent then."""
+        """Reserve the worst case, or raise BudgetRefused or PrivacyRefused: nothing was sent then.
+
+        A hold with an output_cap was had for so few output tokens: the request must ask for no more (types.cap_of).
+        """
         ...
 
     async def after(self, hold: Hold | None, usage: Usage | None) -> None:

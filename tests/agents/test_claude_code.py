@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))  # the server and t
 from anthropic_stub import AnthropicStub, Breaks, Fails, Says
 from claude_rig import Rig, find_claude
 
+from tests.agents.test_shorter import Short
 from understudy.agents.providers import claude_code
 from understudy.agents.providers.claude_code import ClaudeWorker
 from understudy.config.settings import Account, Model, Provider, Settings
@@ -195,6 +196,19 @@ async def test_a_cli_that_adds_more_than_foreseen_is_reserved_for(tmp_path, fake
     assert before < 9000
     await worker.work(call, Book())
     assert worker.bound(call) == 9000
+
+
+async def test_a_smaller_cap_is_the_clis_own(tmp_path, fake):
+    rig = Rig(tmp_path, "http://127.0.0.1:9", command=str(fake))
+    await work_with(rig).work(Call("hello", output_cap=500), Short(70))
+    assert json.loads((tmp_path / "seen.json").read_text())["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "70"
+    tools = ClaudeWorker(candidate(), provider(working_directory=tmp_path, allowed_tools=("Read",)), rig.cli())
+    await tools.work(Call("hello", output_cap=500), Short(1200))
+    assert json.loads((tmp_path / "seen.json").read_text())["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "10"
+    guard = Short(70)  # for up to 120 requests
+    with pytest.raises(CallFailed) as caught:
+        await tools.work(Call("hello", output_cap=500), guard)
+    assert (caught.value.failure, caught.value.charged, guard.released) == (Failure.TOO_LARGE, False, 1)
 
 
 async def test_an_answer_no_cap_can_hold_is_refused_and_charged(tmp_path, fake):

@@ -39,6 +39,7 @@ KEYS = {
     "npm": "npm_" + "Wn4xRk8QzP2mLt6VbY9cHdJ7fGs3Ta5UeKo1",
     "sendgrid": "SG." + "Wn4xRk8QzP2mLt6VbY9cHd.J7fGs3Ta5UeKo1iXw7Mz4Bq9Np2Rv5Lt8Yc3Hd",
     "jwt": "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiI4NDcyOTMwMSJ9.Qk3mWq8PxT5vLr2NbY9cHdJ7fGs4TaZx1Uo6Ie8Np0w",
+    "understudy": "us-" + "3f9a1c77b2e0-" + "9b7d1e4f0a6c8352b1d7e9f3046a8c5d2e7f19b3c604a8d5e1f72b9c3d0846ea",
     "telegram": "508627689" + ":AAHuLPKs-EhrjrYGnz60bnYNZqakf6HJxc0",
 }
 

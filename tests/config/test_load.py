@@ -115,6 +115,7 @@ PASTED = (
     "sk-proj-Canary7Xq2Lm9Rt4Vw8Zb1",
     "Canary7Xq2Lm9Rt4Vw8Zb1Yc6Nd3",
     "c4n4ry0123456789abcdef0123456789",
+    "us-abcdefabcdef-abcdefabcdefabcdef",
 )
 PLACES = {
     "a key": "{} = 1",

@@ -22,6 +22,7 @@ CANARIES = {
     "github": "ghp_canary1234567890abcdefABCDEF",
     "slack": "xoxb-123456789012-canarycanary",
     "aws": "AKIACANARY1234567890",
+    "understudy": "us-0123456789ab-c4a4",  # the beginning of one is enough
     "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl",
     "bearer": "Bearer canary-abcdef-012345",
     "assignment": "password = canary-hunter2",

@@ -20,7 +20,7 @@ from understudy.agents.flood import expect
 from understudy.agents.wire import observing
 from understudy.errors import CallFailed
 from understudy.tokens import lower_bound
-from understudy.types import Candidate, Guard, Hold, Usage
+from understudy.types import Candidate, Guard, Hold, Usage, cap_of
 
 T = TypeVar("T")
 MOST_TOKENS = 100_000_000  # in or out of one request: ten times the largest context there is
@@ -43,6 +43,7 @@ class Guarded(WrapperModel):
         self.guard = guard
         self.candidate = candidate
         self.output_cap = output_cap
+        self.cap = output_cap  # of the request in flight
         self.count_exactly = count_exactly
         self.used = Usage()
         self.sent = 0  # requests that were handed to the network
@@ -56,15 +57,15 @@ class Guarded(WrapperModel):
         capped = self._capped(model_settings)
         hold, bound = await self._reserve(messages, capped, model_request_parameters)
         self.sent += 1
-        expect(self.output_cap)
+        expect(self.cap)
         try:
             response = await self.wrapped.request(messages, capped, model_request_parameters)
         except BaseException as error:
             await self._settle_failure(hold, error)
             raise
         usage = usage_of(response)
-        if lower_bound(written := written_in(response)) > self.output_cap:
-            failure = too_long(self.candidate, written, self.output_cap, usage.input_tokens if usage else bound)
+        if lower_bound(written := written_in(response)) > self.cap:
+            failure = too_long(self.candidate, written, self.cap, usage.input_tokens if usage else bound)
             await self._settle(hold, larger(usage, failure.usage))
             raise failure
         await self._settle(hold, usage)
@@ -81,13 +82,13 @@ class Guarded(WrapperModel):
         capped = self._capped(model_settings)
         hold, bound = await self._reserve(messages, capped, model_request_parameters)
         self.sent += 1
-        expect(self.output_cap)
+        expect(self.cap)
         stream: StreamedResponse | None = None
         try:
             async with self.wrapped.request_stream(messages, capped, model_request_parameters, run_context) as stream:
                 yield stream
-                if lower_bound(written := written_in(stream.get())) > self.output_cap:
-                    raise too_long(self.candidate, written, self.output_cap, bound)
+                if lower_bound(written := written_in(stream.get())) > self.cap:
+                    raise too_long(self.candidate, written, self.cap, bound)
         except BaseException as error:
             if stream is None:
                 await self._settle_failure(hold, error)
@@ -105,11 +106,14 @@ class Guarded(WrapperModel):
     async def _reserve(
         self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
     ) -> tuple[Hold | None, int]:
-        """With the tokens of input it was made for."""
+        """With the tokens of input it was made for. The settings then ask for no more output than was to be had."""
         bound = bound_of_request(messages, parameters)
         if self.count_exactly:
             bound = min(bound, await self._counted(messages, settings, parameters) or bound)
-        return await self._before(bound, settings.get("max_tokens", self.output_cap)), bound
+        asked = settings.get("max_tokens", self.output_cap)
+        hold = await self._before(bound, asked)
+        self.cap = settings["max_tokens"] = cap_of(hold, asked)
+        return hold, bound
 
     async def _before(self, input_tokens: int, output_cap: int) -> Hold | None:
         """A cancellation while the guard is writing must not lose the reservation it is about to make."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from understudy.agents import failures
 from understudy.agents.conversation import bound_of_call, instructions_of
@@ -19,7 +19,7 @@ from understudy.rehearsal.host import Host
 from understudy.rehearsal.script import WIRE_FAULTS
 from understudy.rehearsal.stage import Trouble, Turn
 from understudy.rehearsal.wire import input_tokens
-from understudy.types import Answer, Call, Candidate, Failure, Guard, Usage
+from understudy.types import Answer, Call, Candidate, Failure, Guard, Usage, cap_of
 
 
 @dataclass(slots=True)
@@ -39,6 +39,7 @@ class StagedWorker:
         """As any adapter's: the answer within call.timeout, or CallFailed."""
         ask = self._ask(call)
         hold = await guard.before(self.bound(call), ask.max_tokens or 0)
+        ask = replace(ask, max_tokens=cap_of(hold, ask.max_tokens or 0))
         limit = asyncio.timeout(call.timeout)
         try:
             async with limit:

@@ -194,7 +194,7 @@ class ModelWorker:
                     chars += len(piece)
                     written += 0 if thought else len(piece)
                     progress(chars)
-                if lower_bound(written) > model.output_cap:
+                if lower_bound(written) > model.cap:
                     break  # the guarded request refuses it, before the rest of it is received
         response = stream.get()
         ended = response.finish_reason is not None

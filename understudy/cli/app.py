@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 policies = typer.Typer(help="The versioned routing tables.", rich_markup_mode=None, no_args_is_help=False)
 app.add_typer(policies, name="policy")
+callers = typer.Typer(help="The keys of those who ask over the wire.", rich_markup_mode=None, no_args_is_help=False)
+app.add_typer(callers, name="key")
 
 Work = Callable[[], int]  # returns the exit code
 Config = Annotated[str | None, typer.Option("--config", metavar="PATH", help="The configuration file.")]
@@ -178,6 +180,69 @@ def policy_show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: A
     from understudy.cli.listing import policy_show as work
 
     return lambda: work(name, as_json=as_json)
+
+
+@callers.command("add")
+def key_add(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope",
+            metavar="NAME",
+            help="What it opens: chat, embeddings, jobs, fleet, metrics, admin; again for more. "
+            "Without one: chat and embeddings.",
+        ),
+    ] = None,
+    tokens_per_day: Annotated[
+        int | None, typer.Option("--tokens-per-day", metavar="N", min=0, help="Else it has no limit.")
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option("--requests-per-minute", metavar="N", min=1, help="Else it has no limit.")
+    ] = None,
+    policy: Annotated[str | None, typer.Option("--policy", metavar="NAME", help="The only one it may use.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="All it asks stays on this machine.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Make a key, and print it this once.
+
+    Standard output has the key and nothing else. A name has one key at a time.
+    """
+    from understudy.cli.callers import add as work
+    from understudy.types import Caller
+
+    wanted = Caller(
+        name,
+        scopes=frozenset(scope or ()),
+        policy=policy,
+        private=private,
+        tokens_per_day=tokens_per_day,
+        requests_per_minute=requests_per_minute,
+    )
+    return _later(lambda: work(_config(context, config), wanted, as_json=as_json))
+
+
+@callers.command("list")
+def key_list(context: typer.Context, as_json: AsJson = False, config: Config = None) -> Work:
+    """List the keys, with what they have used today; those that were revoked, too."""
+    from understudy.cli.callers import show as work
+
+    return _later(lambda: work(_config(context, config), as_json=as_json))
+
+
+@callers.command("revoke")
+def key_revoke(
+    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")], config: Config = None
+) -> Work:
+    """Make a key stop working.
+
+    A server that runs takes it for a few seconds more. The name may be given to another key then.
+    """
+    from understudy.cli.callers import revoke as work
+
+    return _later(lambda: work(_config(context, config), name))
 
 
 @app.command()

@@ -7,7 +7,7 @@ import re
 _VENDORS = re.compile(
     r"(?:sk|pk|rk)[-_](?:ant|proj|live|test|or)?[-_A-Za-z0-9]{20,}|gsk_\w{16,}|AIza[-\w]{20,}|gh[pousr]_\w{20,}"
     r"|github_pat_\w{20,}|xox[abposr]-[-\w]{16,}|hf_[A-Za-z0-9]{20,}|(?:AKIA|ASIA)[A-Z0-9]{16}|eyJ[-\w]{16,}"
-    r"|(?:csk|xai|nvapi|pplx|tgp|r8|hvs|AQ)[-_.]\w{16,}"
+    r"|us-[0-9a-f]{12}-[0-9a-f]{16,}|(?:csk|xai|nvapi|pplx|tgp|r8|hvs|AQ)[-_.]\w{16,}"
 )
 _RUN = re.compile(r"[A-Za-z0-9+/]{20,}")
 HIDDEN = "[left out: it looks like a key]"

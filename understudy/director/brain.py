@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from understudy.director.acts import read_object
-from understudy.director.budget import director_left
+from understudy.director.budget import director_left, is_callers
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import BudgetRefused, CallFailed, ConfigError, PrivacyRefused
@@ -17,6 +17,7 @@ from understudy.fleet.page import Wait
 from understudy.types import Call, Candidate, Priority, Role, Sensitivity, Worker
 
 BUDGET_GONE = "The director's budget cannot pay for another act: the policy decided alone."
+CALLER_SHORT = "The key's budget of the day cannot pay for the director: the policy decided alone."
 SHORTER_DIGESTS = (300, 150)  # characters, tried in turn when the rest of the budget is small
 SHORT_WAIT = 1.0  # seconds a small question is worth waiting for room
 TIMEOUT = 45.0  # seconds for one act; a frontier model needs 5 to 20 for so short an answer
@@ -67,13 +68,13 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
     )
     if isinstance(tab, Wait):
         return None
-    guard = parts.guard(candidate, call.sensitivity, call.role, trail.session, directs=directs)
+    guard = parts.guard(candidate, call.sensitivity, call.role, trail, directs=directs)
     now = parts.clock.now()
     try:
         answer = await caller.send(tab, call, guard, Timing(), deadline=trail.deadline)
-    except BudgetRefused:
+    except BudgetRefused as refused:
         if directs:
-            trail.note(BUDGET_GONE)
+            trail.note(CALLER_SHORT if is_callers(refused) else BUDGET_GONE)
         return None
     except (PrivacyRefused, ConfigError, TooLate):
         return None

@@ -164,7 +164,7 @@ class Director:
             private = known.private and bool(task.history)
         now = parts.clock.now()
         report = events.put_nowait if events is not None else None
-        trail = Trail(f"r-{secrets.token_hex(5)}", session, now, now + seconds, report)
+        trail = Trail(f"r-{secrets.token_hex(5)}", session, now, now + seconds, report, caller=task.caller)
         parts.turns += 1
         try:
             async with asyncio.timeout(seconds + 5.0):  # the walk keeps the deadline; this catches what forgets it

@@ -19,8 +19,8 @@ SIMULATED = (
 )
 
 
-def explain_failure(walk: Walk, decided: Decided, now: float) -> UnderstudyError:
-    """What to tell when nobody's answer was accepted."""
+def explain_failure(walk: Walk, decided: Decided, now: float, *, room: int | None = None) -> UnderstudyError:
+    """What to tell when nobody's answer was accepted. room: the tokens its caller's budget had left for one."""
     private = decided.private
     retry = walk.retry_after(now)
     if walk.stopped is not None:
@@ -33,7 +33,7 @@ def explain_failure(walk: Walk, decided: Decided, now: float) -> UnderstudyError
         every = "The one answer was rejected" if count == 1 else f"All {count} answers were rejected; the last one"
         return ValidationFailed(
             f"{every}: {(last.error or '').rstrip('.')}.",
-            remedy=_after_rejection(last, decided.task),
+            remedy=_after_rejection(last, decided.task, room),
             attempts=walk.attempts,
             checks=walk.checks,
         )
@@ -67,9 +67,11 @@ def _counted(told: list[str]) -> list[str]:
     return [f"{what}{times.get(n, f' ({n} times)')}" for what, n in Counter(told).items()]
 
 
-def _after_rejection(last: Attempt, task: Task) -> str:
+def _after_rejection(last: Attempt, task: Task, room: int | None) -> str:
     """What would let an answer pass: room, where the caller gave too little of it."""
     check = (last.error or "").partition(":")[0]
+    if room is not None and check in ("not_truncated", "length"):
+        return f"The key's tokens of the day had room for {room:,} only: wait for the next day."
     if task.max_tokens is not None and check in ("not_truncated", "length"):
         return f"Give it more room than {task.max_tokens} tokens: --max-tokens."
     return "Say the task more plainly, or ask for --quality best."

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from understudy.agents.keys import Rings
 from understudy.clock import WallClock
 from understudy.config.settings import Settings
-from understudy.director.budget import declare, scopes_of
+from understudy.director.allowance import Allowance, AllowanceGuard, Turn
+from understudy.director.budget import Limit, balance, caller_scope, declare, limits_of, scopes_of
+from understudy.director.trail import Trail
+from understudy.errors import ConfigError
 from understudy.fleet.book import Book
-from understudy.fleet.dispatch import Dispatcher
+from understudy.fleet.dispatch import SMALLEST_ANSWER, Dispatcher
 from understudy.fleet.form import PageForm
 from understudy.fleet.guards import SendGuard
 from understudy.policies.record import fleet_hash, fleet_to_list
-from understudy.types import Candidate, Clock, Role, Sensitivity, Validator, Worker
+from understudy.types import Balance, Call, Caller, Candidate, Clock, Guard, Role, Sensitivity, Validator, Worker
 
 if TYPE_CHECKING:
     from understudy.classifiers.gate import Gate
@@ -41,7 +46,8 @@ class Parts:
     dispatcher: Dispatcher = field(init=False)
     rings: Rings = field(init=False)
     by_domain: Mapping[str, Candidate] = field(init=False)
-    _declared: set[str] = field(default_factory=set[str])
+    _declared: dict[str, Limit] = field(default_factory=dict[str, Limit])
+    _allowances: dict[str, Allowance] = field(default_factory=dict[str, Allowance])
     _fleet_hash: str = ""
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
 
@@ -58,14 +64,53 @@ class Parts:
         return self.workers[candidate.domain]
 
     def guard(
-        self, candidate: Candidate, sensitivity: Sensitivity, role: Role, session: str, *, directs: bool = False
-    ) -> SendGuard:
-        scopes = scopes_of(candidate, role, directs=directs, session=session, now=self.clock.now())
-        return SendGuard(candidate, sensitivity, self.store.ledger, scopes, self._declare)
+        self,
+        candidate: Candidate,
+        sensitivity: Sensitivity,
+        role: Role,
+        trail: Trail,
+        *,
+        directs: bool = False,
+        turn: Turn | None = None,
+    ) -> Guard:
+        """What a call made on this trail asks before each request. turn: of a worker, whose answer may be shorter."""
+        caller = trail.caller
+        if caller is not None and caller.private:
+            sensitivity = Sensitivity.PRIVATE
+        scopes = scopes_of(candidate, role, directs=directs, session=trail.session, caller=caller, now=self.clock.now())
+        guard = SendGuard(candidate, sensitivity, self.store.ledger, scopes, partial(self._declare, caller))
+        if caller is None or caller.tokens_per_day is None:
+            return guard
+        return AllowanceGuard(guard, self._allowance(caller), turn)
 
-    async def _declare(self, scopes: tuple[str, ...]) -> None:
-        new = tuple(s for s in scopes if s not in self._declared)
-        await declare(self.store.ledger, self.settings, new)
+    def turn(self, caller: Caller | None, call: Call, chain: Sequence[Candidate]) -> Turn | None:
+        """The place of one call before its caller's budget; None where there is no limit to wait at."""
+        if caller is None or caller.tokens_per_day is None:
+            return None
+        least = partial(self._least, replace(call, tools=()), chain)  # of a tool loop each request is asked for
+        return Turn(self._allowance(caller), self.clock, partial(self.balance_of, caller), least)
+
+    def _least(self, call: Call, chain: Sequence[Candidate]) -> int:
+        """The fewest tokens any of these can reserve for this call."""
+        bounds: list[int] = []
+        for candidate in chain:
+            with contextlib.suppress(ConfigError):  # it has no key any more: dispatch will say so
+                bounds.append(self.worker(candidate).bound(call))
+        return min(bounds, default=0) + min(call.output_cap, SMALLEST_ANSWER)
+
+    async def balance_of(self, caller: Caller) -> Balance:
+        """What a caller has spent and reserved today, against its key's limit."""
+        scope = caller_scope(caller.name, self.clock.now())
+        return await balance(self.store.ledger, self.settings, scope, caller)
+
+    def _allowance(self, caller: Caller) -> Allowance:
+        return self._allowances.setdefault(caller.name, Allowance())
+
+    async def _declare(self, caller: Caller | None, scopes: tuple[str, ...]) -> None:
+        limits = {scope: limits_of(self.settings, scope, caller) for scope in scopes}
+        # A key that was revoked and made anew may have another limit on the same day.
+        new = {scope: limit for scope, limit in limits.items() if self._declared.get(scope) != limit}
+        await declare(self.store.ledger, new)
         self._declared.update(new)
 
     async def fleet_kept(self) -> str:

@@ -64,6 +64,7 @@ async def _plan(parts: Parts, trail: Trail, decided: Decided) -> tuple[Step, ...
         text=f"{PLAN}\n\nThe task:\n{decided.task.text}",
         agent="planner",
         sensitivity=sensitivity,
+        policy=decided.task.policy,
         schema=PLAN_SCHEMA,
         intent=decided.guess.intent,
         plan=False,
@@ -86,9 +87,7 @@ async def _run(parts: Parts, trail: Trail, decided: Decided, steps: tuple[Step, 
             await ready[need].wait()
         async with seats:
             trail.stage("step", f"{number}/{len(steps)}")
-            sub = Trail(
-                f"{trail.id}.{number}", trail.session, parts.clock.now(), trail.deadline, trail.report, step=True
-            )
+            sub = trail.of_step(number, parts.clock.now())
             try:
                 done[step.id] = await go(
                     parts,

@@ -82,6 +82,7 @@ def record_of(
         "attempts": [attempt_to_dict(a) for a in trail.attempts],  # a step's are in the step's own record
         "id": trail.id,
         "session": trail.session,
+        "caller": trail.caller.name if trail.caller else None,
         "time": trail.started,
         "facts": facts_to_dict(facts, fleet) if facts else None,
         "decision": decision_to_dict(decision) if decision else None,

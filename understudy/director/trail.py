@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from understudy.types import Attempt, Event, Stage
+from understudy.types import Attempt, Caller, Event, Stage
 
 
 @dataclass(slots=True)
@@ -18,10 +18,16 @@ class Trail:
     deadline: float
     report: Callable[[Event], None] | None = None
     step: bool = False  # a step of a plan: the director has spoken already
+    caller: Caller | None = None  # who pays for all of it, its steps too
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     below: list[Attempt] = field(default_factory=list[Attempt])  # of the steps of a plan, which keep their own records
     skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     notes: list[str] = field(default_factory=list[str])
+
+    def of_step(self, number: int, now: float) -> Trail:
+        """The trail of one step of this task's plan."""
+        name = f"{self.id}.{number}"
+        return Trail(name, self.session, now, self.deadline, self.report, step=True, caller=self.caller)
 
     def all_attempts(self) -> tuple[Attempt, ...]:
         """Its own and its steps', in the order they began."""

@@ -15,11 +15,24 @@ from understudy.director.judging import judge
 from understudy.director.outcome import explain_failure
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
-from understudy.errors import UsageError
+from understudy.errors import Forbidden, UsageError
 from understudy.fleet.errand import Errand, Timing, Walk
 from understudy.policies import registry
 from understudy.tokens import estimate
-from understudy.types import Answer, Call, Candidate, Check, Facts, Priority, Quality, Role, Sensitivity, Task, Verdict
+from understudy.types import (
+    Answer,
+    Call,
+    Caller,
+    Candidate,
+    Check,
+    Facts,
+    Priority,
+    Quality,
+    Role,
+    Sensitivity,
+    Task,
+    Verdict,
+)
 
 LARGE = 20_000  # characters from which judging is worth a change of threads
 
@@ -27,6 +40,7 @@ LARGE = 20_000  # characters from which judging is worth a change of threads
 async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: bool) -> Decided:
     """Gate first: no byte of a task leaves the machine before its sensitivity is known."""
     trail.stage("gate")
+    task = narrowed(task, trail.caller)
     verdict = await _judged(parts, task, session_private)
     trail.stage("classify")
     prompt = render(task)
@@ -94,27 +108,42 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         return (*done, *await judge(parts, trail, decided, answer.text, candidate))
 
     priority = _priority(task)
-    walk = await parts.dispatcher.walk(
-        Errand(
-            call=call,
-            chain=chain,
-            deadline=trail.deadline,
-            max_attempts=decision.max_attempts,
-            accept=accept,
-            guard=lambda c: parts.guard(c, decided.verdict.sensitivity, Role.WORKER, trail.session),
-            timing=lambda c: _timing(parts.settings.providers[c.provider]),
-            patience=_patience(parts, trail, task, priority),
-            session=trail.session,
-            priority=priority,
-            hedge=decision.hedge,
-            report=trail.report,
-            record=trail.attempts.append,
-        )
+    turn = parts.turn(trail.caller, call, chain)
+    errand = Errand(
+        call=call,
+        chain=chain,
+        deadline=trail.deadline,
+        max_attempts=decision.max_attempts,
+        accept=accept,
+        guard=lambda c: parts.guard(c, decided.verdict.sensitivity, Role.WORKER, trail, turn=turn),
+        timing=lambda c: _timing(parts.settings.providers[c.provider]),
+        patience=_patience(parts, trail, task, priority),
+        session=trail.session,
+        priority=priority,
+        hedge=decision.hedge,
+        report=trail.report,
+        record=trail.attempts.append,
     )
+    walk = await (parts.dispatcher.walk(errand) if turn is None else turn.take(errand, parts.dispatcher.walk))
     trail.skipped += walk.skipped
+    shorter = turn.shortest if turn is not None else None
+    if shorter is not None:
+        trail.note(f"The day's tokens of this key had room for an answer of {shorter:,} only.")
     if walk.answer is None:
-        raise explain_failure(walk, decided, parts.clock.now())
+        raise explain_failure(walk, decided, parts.clock.now(), room=shorter)
     return walk
+
+
+def narrowed(task: Task, caller: Caller | None) -> Task:
+    """The task as its caller's key allows it. Raises Forbidden."""
+    if caller is None:
+        return task
+    if caller.policy is not None and task.policy not in (None, caller.policy):
+        raise Forbidden(
+            f"The key {caller.name} allows no policy but {caller.policy}.", remedy="Name that one, or none at all."
+        )
+    sensitivity = Sensitivity.PRIVATE if caller.private else task.sensitivity
+    return replace(task, policy=caller.policy or task.policy, sensitivity=sensitivity)
 
 
 async def _judged(parts: Parts, task: Task, session_private: bool) -> Verdict:

@@ -151,7 +151,8 @@ class QuotaGuard:
         except BaseException:
             self.tab.holds[name] = "nothing"
             raise
-        return Hold(name, Amount(), ())
+        inner = self._holds[name]
+        return Hold(name, Amount(), (), output_cap=inner.output_cap if inner is not None else None)
 
     async def after(self, hold: Hold | None, usage: Usage | None) -> None:
         name = hold.id if hold is not None else ""

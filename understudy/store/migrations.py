@@ -75,7 +75,17 @@ def _fifth(db: sqlite3.Connection) -> None:
     )
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth, _fifth)
+def _sixth(db: sqlite3.Connection) -> None:
+    db.execute(
+        "CREATE TABLE callers (id TEXT PRIMARY KEY, name TEXT NOT NULL, salt BLOB NOT NULL, hash BLOB NOT NULL,"
+        " scopes TEXT NOT NULL, policy TEXT, private INTEGER NOT NULL, tokens_per_day INTEGER,"
+        " requests_per_minute INTEGER, created REAL NOT NULL, revoked_at REAL, last_used REAL) WITHOUT ROWID"
+    )
+    db.execute("CREATE UNIQUE INDEX callers_by_name ON callers (name) WHERE revoked_at IS NULL")
+    db.execute("CREATE TABLE caller_rates (name TEXT PRIMARY KEY, slots TEXT NOT NULL) WITHOUT ROWID")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth)
 
 
 def version(db: sqlite3.Connection) -> int:

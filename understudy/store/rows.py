@@ -38,6 +38,15 @@ class Row:
     def number(self) -> float:
         return self._take(is_number)
 
+    def number_or_none(self) -> float | None:
+        return self._take(lambda value: value is None or is_number(value))
+
+    def text_or_none(self) -> str | None:
+        return self._take(lambda value: value is None or isinstance(value, str))
+
+    def raw(self) -> bytes:
+        return self._take(lambda value: isinstance(value, bytes) and bool(value))
+
     def text(self) -> str:
         return self._take(lambda value: isinstance(value, str))
 

@@ -26,6 +26,20 @@ _COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "salts": {"salt": ("blob",)},
     "keys": {"first": ("real", "integer"), "last": ("real", "integer")},
     "refusals": {"since": ("real", "integer"), "until": ("real", "integer")},
+    "callers": {
+        "name": ("text",),
+        "salt": ("blob",),
+        "hash": ("blob",),
+        "scopes": ("json",),
+        "policy": ("text", "null"),
+        "private": ("integer",),
+        "tokens_per_day": ("integer", "null"),
+        "requests_per_minute": ("integer", "null"),
+        "created": ("real", "integer"),
+        "revoked_at": ("real", "integer", "null"),
+        "last_used": ("real", "integer", "null"),
+    },
+    "caller_rates": {"slots": ("json",)},
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
+from understudy.store.callers import Callers
 from understudy.store.database import PATIENCE, Database
 from understudy.store.keys import Keys
 from understudy.store.ledger import SqliteLedger
@@ -22,6 +23,7 @@ class Store:
         self.sessions = Sessions(database, clock)
         self.replies = Replies(database)
         self.keys = Keys(database)
+        self.callers = Callers(database, clock)
 
     @classmethod
     async def open(cls, home: Path, clock: Clock, *, patience: float = PATIENCE) -> Store:

@@ -63,6 +63,7 @@ _SHAPES = re.compile(
     | \b(?:sk|pk|rk)[-_](?:ant|proj|live|test|or)?[-_A-Za-z0-9]{12,}
     | \bgsk_[A-Za-z0-9]{8,} | \bAIza[-_A-Za-z0-9]{12,} | \bgh[pousr]_[A-Za-z0-9]{12,} | \bgithub_pat_\w{12,}
     | \bxox[abposr]-[-A-Za-z0-9]{8,} | \bhf_[A-Za-z0-9]{12,} | \b(?:AKIA|ASIA)[A-Z0-9]{12,} | \btgp_\w{12,}
+    | \bus-[0-9a-f]{12}-[0-9a-f]{4,}
     | \beyJ[-_A-Za-z0-9]{8,}\.[-_A-Za-z0-9]{8,}(?:\.[-_A-Za-z0-9]*)?
     | (?i:\b(?:bearer|basic)\s+[-._~+/A-Za-z0-9]{8,}=*)
     | (?i:\b(?:api[-_ ]?key|password|passwd|secret|token)\b\s*[:=]\s*\S+)

@@ -18,7 +18,7 @@ from understudy.config.settings import Account, Model, Provider, Settings
 from understudy.errors import CallFailed, ConfigError, PrivacyRefused
 from understudy.tokens import lower_bound
 from understudy.tools.claude_cli import MEASURED_VERSION, ClaudeCLI, ClaudeRequest
-from understudy.types import Answer, Call, Candidate, Failure, Guard, Role, Sensitivity, Turn, Worker
+from understudy.types import Answer, Call, Candidate, Failure, Guard, Role, Sensitivity, Turn, Worker, cap_of
 
 _LENGTH = frozenset({"max_tokens", "model_context_window_exceeded"})
 CONTEXT = 200_000  # tokens; the newest models have more, some plans less than that
@@ -89,6 +89,16 @@ class ClaudeWorker:
         request = self.request(call)
         bound = self.bound(call)
         hold = await guard.before(bound, self._cli.output_bound(request))
+        most = cap_of(hold, self._cli.output_bound(request))
+        request = replace(request, output_cap=most // self._cli.calls_allowed(request))
+        if not request.output_cap:
+            await guard.unsent(hold)
+            raise CallFailed(
+                Failure.TOO_LARGE,
+                f"{self.candidate.name}: {most:,} tokens of output are too few for all the requests its tools allow.",
+                remedy="Ask another candidate, or wait for the next day's budget.",
+                charged=False,
+            )
         try:
             result = await self._cli.run(request, progress)
         except CallFailed as failure:
@@ -103,7 +113,6 @@ class ClaudeWorker:
         if request.one_call and result.usage.measured:
             # A CLI that adds more than the measured one is reserved for from its second call on.
             self._unforeseen += max(0, result.usage.input_tokens - bound)
-        most = self._cli.output_bound(request)
         if lower_bound(len(result.text)) > most:
             failure = too_long(self.candidate, len(result.text), most, max(bound, result.usage.input_tokens))
             await guard.after(hold, failure.usage)

@@ -23,7 +23,7 @@ from understudy.agents.llama.shelf import GIB, Shelf
 from understudy.config.locality import is_local
 from understudy.config.settings import Account, Model, Provider, Settings
 from understudy.errors import CallFailed
-from understudy.types import Answer, Call, Candidate, Failure, Guard, Hold, Usage
+from understudy.types import Answer, Call, Candidate, Failure, Guard, Hold, Usage, cap_of
 
 DEFAULT_CONTEXT = 8192  # tokens, where the configuration says nothing: a model's own 128k would take gigabytes
 DEFAULT_OUTPUT = 4096  # tokens
@@ -128,14 +128,14 @@ class LlamaCppWorker:
                     charged=False,
                 )
             cap = min(call.output_cap, self.candidate.output_cap, process.context - size)
+            hold = await guard.before(size, cap)
             order = Order(
                 messages=messages,
-                cap=cap,
+                cap=cap_of(hold, cap),
                 seconds=max(0.001, end - clock()),
                 temperature=call.temperature or 0.0,
                 schema=call.schema,
             )
-            hold = await guard.before(size, cap)
             outcome: list[Written] = []
             try:
                 written = await process.write(

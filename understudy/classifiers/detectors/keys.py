@@ -55,6 +55,7 @@ _FORMATS = (
     r"(?:SK|AC)[0-9a-f]{32}\b",  # Twilio
     r"key-[0-9a-f]{32}\b",  # Mailgun
     r"xkeysib-[0-9a-f]{64}-[A-Za-z0-9]{16}",
+    r"us-[0-9a-f]{12}-[0-9a-f]{64}(?![0-9a-f])",  # our own
     r"[0-9a-f]{32}-us\d{1,2}\b",  # Mailchimp
     r"sq0(?:atp|csp)-[A-Za-z0-9_\-]{22,43}",  # Square
     r"EAAA[A-Za-z0-9_\-]{56,64}",

@@ -1,0 +1,1 @@
+"""Over the wire: whose key it is, and what is written down of its use."""
