@@ -13,6 +13,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -59,15 +60,20 @@ def boxes() -> list[str]:
     return [p.name for p in Path(tempfile.gettempdir()).glob("understudy-box-*")]
 
 
+@pytest.fixture(autouse=True)
+def _others() -> Iterator[None]:
+    """What other tests of this run have begun, such as database servers, is none of ours."""
+    _before.update(p.pid for p in psutil.Process().children(recursive=True))
+    yield
+    _before.clear()
+
+
+_before: set[int] = set()
+
+
 def children() -> list[psutil.Process]:
-    """This process's, without what others of this run share: database servers, multiprocessing's tracker."""
-    servers = [p for p in psutil.Process().children() if p.name() in ("redis-server", "postgres") or _is_tracker(p)]
-    kept = {p.pid for server in servers for p in (server, *server.children(recursive=True))}
-    return [p for p in psutil.Process().children(recursive=True) if p.pid not in kept]
-
-
-def _is_tracker(process: psutil.Process) -> bool:
-    return any("resource_tracker" in word for word in process.cmdline())
+    """Of this process, since the test began."""
+    return [p for p in psutil.Process().children(recursive=True) if p.pid not in _before]
 
 
 async def test_code_without_tests_is_a_program(kernel: str) -> None:
