@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 MARK = re.compile(r"mk\d{7}x")
 
-AGAIN = 500  # tasks between two words about it
+AGAIN = 1_000  # tasks between two words about it
 
 Progress = Callable[[Tally], None]  # what it has come to so far
 

@@ -132,7 +132,10 @@ class _File:
 
     def _rotate(self, file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
-        there = os.stat(self._path)
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return  # another process was first, and has not begun the new one yet
         if (there.st_dev, there.st_ino) != (os.fstat(file).st_dev, os.fstat(file).st_ino):
             return  # another process was first
         for number in range(KEPT - 1, 0, -1):
