@@ -147,6 +147,17 @@ def test_several_processes_write_whole_lines_through_rotation(tmp_path: Path) ->
     assert {(r["who"], r["n"]) for r in read} == {(str(w), n) for w in range(3) for n in range(400)}
 
 
+def test_no_line_is_lost_when_another_process_has_just_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = logs.configure(tmp_path, largest=1_000)
+    try:
+        logs.log().info("x", long="y" * 900)
+        monkeypatch.setattr(logs.fcntl, "flock", lambda *_: path.rename(f"{path}.1"))  # it had the lock before us
+        logs.log().info("last", long="y" * 900)
+    finally:
+        logs.silence()
+    assert "last" in path.read_text()
+
+
 def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("in the way")
     logs.configure(tmp_path)

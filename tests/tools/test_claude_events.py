@@ -9,7 +9,7 @@ import pytest
 
 from understudy.errors import CallFailed
 from understudy.tools.claude_events import ClaudeResult, Events
-from understudy.tools.claude_refusals import until_reset
+from understudy.tools.claude_refusals import classify, until_reset
 from understudy.tools.processes import Ended
 from understudy.types import Failure, Usage
 
@@ -209,3 +209,12 @@ def test_structured_output_is_validated_by_us(text):
     error = failure(said, DONE, schema=SCHEMA)
     assert error.failure is Failure.MALFORMED
     assert "private" not in str(error)
+
+
+@pytest.mark.parametrize("text", ["API Error: Connection closed mid-response.", "API Error: something unheard of"])
+def test_what_a_broken_connection_had_counted_is_not_all_that_is_charged(text: str) -> None:
+    failure = classify({"result": text}, {}, {}, Usage(100, 3), now=0.0)
+    assert failure.charged
+    assert failure.usage is None, "in full"
+    answered = classify({"result": text, "api_error_status": 500}, {}, {}, Usage(100, 3), now=0.0)
+    assert answered.usage == Usage(100, 3)

@@ -83,6 +83,11 @@ http://a_b.c-/ https:93.184.216.34 http://exa<mple.com/ http://[v1.a]/
 """.split()  # noqa: SIM905  a table to read
 
 
+def test_port_0_is_not_taken_for_none() -> None:
+    with pytest.raises(ToolFailed, match="port 0"):
+        check_url("http://93.184.216.34:0/")
+
+
 @pytest.mark.parametrize(
     "url", [*REFUSED_URLS, "", " ", "http://a b.com/", "http://a.com/\r\nX: y", "http://a.com/\0", "h" * 9000]
 )
