@@ -51,7 +51,7 @@ class FakeWorker:
     seconds: float = 0.0
     calls: list[Call] = field(default_factory=list)
 
-    def load(self) -> None: ...
+    def load(self, call: Call) -> None: ...
 
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         hold = await guard.before(self.bound(call), call.output_cap)

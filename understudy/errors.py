@@ -3,6 +3,7 @@
 UnderstudyError                     exit code
 ├── ConfigError                     2   a file, key or value of the configuration
 ├── UsageError                      2   an argument of a command or of the Python interface
+│   └── UnknownCandidate            2   a candidate that nobody offers was named
 ├── StoreError                      2   the state below UNDERSTUDY_HOME cannot be read or written
 ├── NoCandidate                     3   nobody could answer; says when to try again
 │   └── PrivacyRefused              3   a private task would have left the machine
@@ -59,6 +60,10 @@ class ConfigError(UnderstudyError):
 
 class UsageError(UnderstudyError):
     exit_code = 2
+
+
+class UnknownCandidate(UsageError):
+    pass
 
 
 class StoreError(UnderstudyError):

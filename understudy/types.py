@@ -88,6 +88,42 @@ class Attachment:
     text: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a model wants done. arguments: as it wrote them, JSON or not."""
+
+    id: str
+    name: str
+    arguments: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an answer that is still being written."""
+
+    text: str = field(default="", repr=False)
+    thought: str = field(default="", repr=False)  # reasoning, where a server shows it
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation that is handed on as it is: messages, tools and ids stay what they are.
+
+    body: the request in the words of its dialect, without what we decide (model, stream, the cap of the answer).
+    live: told of each piece as it arrives, where the policy lets an answer pass on before it is whole.
+    """
+
+    dialect: Literal["openai", "anthropic"]
+    body: Mapping[str, Any] = field(repr=False)
+    tokens: int  # of the input, estimated
+    most: int  # of the input, at the most
+    needs: frozenset[str] = frozenset()  # capabilities: tools, vision, logprobs
+    texts: tuple[str, ...] = field(default=(), repr=False)  # every string in it that a reader would see
+    remote: bool = False  # it names images by their address: only who is elsewhere may fetch them
+    tie: str = ""  # names the conversation, so that it stays with who answered it last; empty: it has no name
+    live: Callable[[Piece], None] | None = field(default=None, repr=False)
+
+
 class Priority(StrEnum):
     """Whose turn it is in front of a scarce domain: somebody who waits at a terminal goes before a campaign."""
 
@@ -128,6 +164,10 @@ class Task:
     priority: Priority | str = Priority.INTERACTIVE
     patience: float | None = None  # seconds worth waiting for quota; None: the settings' own, for a batch the deadline
     caller: Caller | None = None  # whose budget pays for every call; None: nobody's, as at a terminal
+    instructions: str = field(default="", repr=False)  # the caller's own, behind those of the agent
+    memory: bool = True  # False: the caller brings the history, and the session keeps none of it
+    candidate: str | None = None  # provider/model: nobody else is asked
+    chat: Chat | None = field(default=None, repr=False)  # handed on as it is; text is then its last question
 
 
 Counted = Literal["requests", "tokens", "input", "output"]  # tokens: input and output together
@@ -238,6 +278,9 @@ class Facts:
     has_schema: bool = False
     has_files: bool = False
     multi_step: bool = False
+    handed: bool = False  # a conversation that is handed on as it is
+    has_tools: bool = False  # the caller's own, in it
+    sticky: str = ""  # the domain that gave it its last answer
     explicit_intent: bool = False
     director_left: int = 0  # tokens the director may still spend in this conversation
     rotation: int = 0  # how many tasks this session has had: round-robin among equals
@@ -268,6 +311,7 @@ class Decision:
     plan: bool = False
     why: str = ""
     hedge: bool = False  # ask the next candidate too when one takes longer than nearly always
+    live: bool = False  # the answer may pass on while it is written, after a look at its beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +350,7 @@ class Call:
     tools: tuple[str, ...] = ()  # names of tools/: fetch, python, ... and "grounding" for a provider's own search
     role: Role = Role.WORKER
     sensitivity: Sensitivity = Sensitivity.PUBLIC
+    chat: Chat | None = field(default=None, repr=False)  # for who can hand it on; the rest says the same in plain words
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +365,8 @@ class Answer:
     logprob: float | None = None  # mean token log-probability, where the candidate has it
     sources: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()  # of the last request's reply
+    calls: tuple[ToolCall, ...] = ()  # what it wants done, of the tools of a chat
+    message: Mapping[str, Any] | None = field(default=None, repr=False)  # to a chat: in its dialect, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,8 +496,8 @@ class Worker(Protocol):
 
     candidate: Candidate
 
-    def load(self) -> None:
-        """Import and connect what the first call would wait for, so that no deadline pays for it. Cheap when done."""
+    def load(self, call: Call) -> None:
+        """Import and connect what such a call would wait for, so that no deadline pays for it. Cheap when done."""
         ...
 
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
@@ -527,6 +574,7 @@ class Reply:
     seconds: float
     notes: tuple[str, ...] = ()  # what the reader should know: the director's budget is gone, models are simulated
     steps: tuple[Reply, ...] = ()  # of a planned task
+    answer: Answer | None = field(default=None, repr=False)  # to a chat, as it came
 
     @property
     def total_tokens(self) -> int:

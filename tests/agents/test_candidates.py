@@ -169,7 +169,7 @@ async def test_a_missing_key_is_a_typed_error() -> None:
         await adapter("groq").candidates("p", settings.providers["p"], settings)
     assert caught.value.failure is Failure.UNAVAILABLE
     with pytest.raises(ConfigError, match="X_NOT_THERE"):
-        worker_for(Candidate("p", "groq", "a", "m"), settings).load()
+        worker_for(Candidate("p", "groq", "a", "m"), settings).load(Call(""))
 
 
 def test_listing_loads_no_sdk() -> None:

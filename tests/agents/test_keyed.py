@@ -42,7 +42,7 @@ class Fake:
         self.key = key.reveal() if key else ""
         self.refusing, self.asked = refusing, asked
 
-    def load(self) -> None: ...
+    def load(self, call: Call) -> None: ...
 
     def bound(self, call: Call) -> int:
         return 7

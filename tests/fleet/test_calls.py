@@ -116,7 +116,7 @@ async def test_room_that_was_granted_and_not_used_is_given_back() -> None:
 
 
 async def test_room_of_a_worker_that_cannot_be_loaded_is_given_back() -> None:
-    def gone() -> None:
+    def gone(_: Call) -> None:
         raise CallFailed(Failure.UNAVAILABLE, "its key is gone", charged=False)
 
     scene = Scene(CLOUD)

@@ -287,7 +287,7 @@ def slow_to_load(stage: Stage, model: str, seconds: float) -> None:
     """Its SDK takes so long to import."""
     worker = next(w for w in stage.workers.values() if w.candidate.model == model)
 
-    def load() -> None:
+    def load(_: Call) -> None:
         stage.clock.time += seconds
 
     worker.load = load  # type: ignore[method-assign]
@@ -305,7 +305,7 @@ async def test_no_room_is_held_during_an_import() -> None:
     stage = Stage(small="hi", flash="f")
     held: list[bool] = []
 
-    def load() -> None:
+    def load(_: Call) -> None:
         held.append(any(page.held for page in pages_of(stage.book.pages).values()))  # type: ignore[arg-type]
 
     for worker in stage.workers.values():
@@ -319,7 +319,7 @@ async def test_who_cannot_be_loaded_is_passed_over_with_the_reason() -> None:
     stage = Stage(small="hi", flash="f")
     worker = next(w for w in stage.workers.values() if w.candidate.model == "small")
 
-    def load() -> None:
+    def load(_: Call) -> None:
         raise ConfigError("There is no key at env:K.", remedy="Set it.")
 
     worker.load = load  # type: ignore[method-assign]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from understudy.tokens import MESSAGE_OVERHEAD, upper_bound
-from understudy.types import Call
+from understudy.tokens import MESSAGE_OVERHEAD, estimate, upper_bound
+from understudy.types import Call, Chat
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
@@ -41,6 +42,15 @@ def messages_of(call: Call) -> list[ModelMessage]:
             messages.append(ModelResponse(parts=[TextPart(content=turn.assistant)]))
     messages.append(ModelRequest(parts=[UserPromptPart(content=call.prompt)]))
     return messages
+
+
+def with_remark(chat: Chat, text: str) -> Chat:
+    """The same with one more word of the user's, which both dialects say alike."""
+    messages = [*chat.body.get("messages", ()), {"role": "user", "content": text}]
+    more = upper_bound(text) + MESSAGE_OVERHEAD
+    return replace(
+        chat, body={**chat.body, "messages": messages}, tokens=chat.tokens + estimate(text), most=chat.most + more
+    )
 
 
 def bound_of_call(call: Call, tools: Iterable[str]) -> int:

@@ -57,10 +57,16 @@ def failed(error: BaseException, candidate: Candidate, now: float | None = None)
 
 
 def refused(
-    status: int | None, headers: dict[str, str] | None, body: object, candidate: Candidate, now: float | None = None
+    status: int | None,
+    headers: dict[str, str] | None,
+    body: object,
+    candidate: Candidate,
+    now: float | None = None,
+    *,
+    in_stream: bool = False,
 ) -> CallFailed:
-    """The CallFailed for an HTTP reply we read ourselves."""
-    return _refused(status, headers, body, candidate, time.time() if now is None else now, in_stream=False)
+    """The CallFailed for an HTTP reply we read ourselves. in_stream: its status was 200, and tokens may have flowed."""
+    return _refused(status, headers, body, candidate, time.time() if now is None else now, in_stream=in_stream)
 
 
 def malformed(candidate: Candidate, what: str) -> CallFailed:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
@@ -17,13 +17,12 @@ from pydantic_ai.usage import RequestUsage
 from understudy.agents.conversation import bound_of_request
 from understudy.agents.failures import failed, too_long
 from understudy.agents.flood import expect
+from understudy.agents.seam import measured, reserve, to_the_end
 from understudy.agents.wire import observing
 from understudy.errors import CallFailed
 from understudy.tokens import lower_bound
 from understudy.types import Candidate, Guard, Hold, Usage, cap_of
 
-T = TypeVar("T")
-MOST_TOKENS = 100_000_000  # in or out of one request: ten times the largest context there is
 COUNT_SECONDS = 5.0  # how long the exact count of tokens may take before the bound must do
 
 
@@ -111,26 +110,15 @@ class Guarded(WrapperModel):
         if self.count_exactly:
             bound = min(bound, await self._counted(messages, settings, parameters) or bound)
         asked = settings.get("max_tokens", self.output_cap)
-        hold = await self._before(bound, asked)
+        hold = await reserve(self.guard, bound, asked)
         self.cap = settings["max_tokens"] = cap_of(hold, asked)
         return hold, bound
-
-    async def _before(self, input_tokens: int, output_cap: int) -> Hold | None:
-        """A cancellation while the guard is writing must not lose the reservation it is about to make."""
-        asked = asyncio.ensure_future(self.guard.before(input_tokens, output_cap))
-        try:
-            return await asyncio.shield(asked)
-        except asyncio.CancelledError:
-            await _to_the_end(_swallow(asked))
-            if not asked.cancelled() and asked.exception() is None:
-                await _to_the_end(self.guard.unsent(asked.result()))
-            raise
 
     async def _counted(
         self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
     ) -> int | None:
         """The provider's own count, which costs no tokens. It carries the text, so the guard is asked for it too."""
-        hold = await self._before(0, 0)
+        hold = await reserve(self.guard, 0, 0)
         try:
             async with asyncio.timeout(COUNT_SECONDS):
                 with observing():  # counting has limits of its own, which are not the candidate's
@@ -138,36 +126,33 @@ class Guarded(WrapperModel):
         except Exception:  # noqa: BLE001  any failure here only means that the bound is used
             return None
         finally:
-            await _to_the_end(self.guard.unsent(hold))
+            await to_the_end(self.guard.unsent(hold))
         # The provider calls its count an estimate: one part in fifty on top.
         return counted.input_tokens + counted.input_tokens // 50 + 8 if counted.input_tokens else None
 
     async def _settle_failure(self, hold: Hold | None, error: BaseException) -> None:
         if isinstance(error, Exception) and not failed(error, self.candidate).charged:
-            await _to_the_end(self.guard.unsent(hold))
+            await to_the_end(self.guard.unsent(hold))
         else:
             await self._settle(hold, None)
 
     async def _settle(self, hold: Hold | None, usage: Usage | None) -> None:
         self.used = self.used + (usage or Usage(measured=False))
-        await _to_the_end(self.guard.after(hold, usage))
+        await to_the_end(self.guard.after(hold, usage))
 
 
 def usage_of(response: ModelResponse) -> Usage | None:
-    """What the server measured, or None. A reply that failed (Groq's tool_use_failed) reports zeros: not measured.
-
-    Neither is what no server can mean: an answer made of no tokens, or of fewer than its text takes, or more tokens
-    than any context holds.
-    """
+    """What the server measured, or None. A reply that failed (Groq's tool_use_failed) reports zeros: not measured."""
     said: RequestUsage = response.usage
-    if said.unmeasured_requests or not 0 < said.input_tokens <= MOST_TOKENS:
+    if said.unmeasured_requests:
         return None
-    if not 0 <= said.output_tokens <= MOST_TOKENS or (not said.output_tokens and response.parts):
-        return None
-    if lower_bound(written_in(response)) > said.output_tokens:
-        return None
-    cached = min(max(0, said.cache_read_tokens), said.input_tokens)
-    return Usage(said.input_tokens, said.output_tokens, cached_tokens=cached)
+    return measured(
+        said.input_tokens,
+        said.output_tokens,
+        said.cache_read_tokens,
+        written=written_in(response),
+        said=bool(response.parts),
+    )
 
 
 def written_in(response: ModelResponse) -> int:
@@ -179,26 +164,3 @@ def written_in(response: ModelResponse) -> int:
 
 def larger(one: Usage | None, other: Usage | None) -> Usage | None:
     return max((usage for usage in (one, other) if usage is not None), key=lambda u: u.total, default=None)
-
-
-async def _swallow(task: asyncio.Future[T]) -> None:
-    await asyncio.wait([task])
-
-
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` to its end whatever happens to the waiting task; a cancellation is raised afterwards."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            if task.cancelled():
-                raise
-            cancelled = error
-        except BaseException:  # noqa: BLE001  the task's own error is raised by result() below
-            break
-    if cancelled is not None:
-        task.exception() if not task.cancelled() else None
-        raise cancelled
-    return task.result()

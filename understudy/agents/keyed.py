@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from understudy.agents import failures
 from understudy.agents.handover import Handover
 from understudy.agents.keys import Key, KeyRing
+from understudy.agents.relays.relay import Relay
 from understudy.agents.wire import Wire
 from understudy.agents.worker import ModelWorker, Traits
 from understudy.config.secrets import Secret
@@ -23,12 +24,16 @@ Make = Callable[[Secret | None], Worker]
 
 
 def keyed(
-    candidate: Candidate, ring: KeyRing | None, connect: Callable[[Secret | None], Wire], traits: Traits
+    candidate: Candidate,
+    ring: KeyRing | None,
+    connect: Callable[[Secret | None], Wire],
+    traits: Traits,
+    relay: Callable[[Secret | None], Relay],
 ) -> Worker:
     """The worker of a candidate whose account has this ring. No key is read before it is loaded."""
 
     def make(key: Secret | None) -> Worker:
-        return ModelWorker(candidate, lambda: connect(key), traits)
+        return ModelWorker(candidate, lambda: connect(key), traits, lambda: relay(key))
 
     return make(None) if ring is None else KeyedWorker(candidate, ring, make)
 
@@ -52,10 +57,10 @@ class KeyedWorker:
     def __repr__(self) -> str:
         return f"KeyedWorker({self.candidate.domain}, {self._ring!r})"
 
-    def load(self) -> None:
+    def load(self, call: Call) -> None:
         """Read the keys, and load what the first of them needs. Raises ConfigError when there is none."""
         self._ring.read()
-        self._of(self._ring.keys[0]).worker.load()
+        self._of(self._ring.keys[0]).worker.load(call)
 
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         """As the inner workers'. Raises CallFailed(AUTH) when no key is left, ConfigError if none was to try."""

@@ -29,6 +29,14 @@ MODULES = {
 }
 
 
+RELAYING = frozenset({"groq", "gemini", "anthropic", "openai", "openai_compatible"})
+
+
+def hands_on(candidate: Candidate) -> bool:
+    """Whether its provider takes a conversation as it is, with tools and images; the others are told it in words."""
+    return candidate.kind in RELAYING
+
+
 class Adapter(Protocol):
     """What every module of providers/ offers."""
 

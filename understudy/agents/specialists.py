@@ -124,6 +124,10 @@ _ALL = (
 )
 
 
+# For who is named by the caller, or is handed a whole conversation: nothing is added to what the caller says.
+BARE = Specialist("named", "as the caller says", "", output_cap=1_000_000)
+
+
 def specialists() -> Mapping[str, Specialist]:
     return {s.name: s for s in _ALL}
 

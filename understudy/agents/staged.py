@@ -33,7 +33,7 @@ class StagedWorker:
     def __repr__(self) -> str:
         return f"StagedWorker({self.candidate.domain})"
 
-    def load(self) -> None: ...
+    def load(self, call: Call) -> None: ...
 
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         """As any adapter's: the answer within call.timeout, or CallFailed."""

@@ -70,8 +70,8 @@ def client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx2.Async
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(600.0, connect=CONNECT_SECONDS),
         limits=httpx2.Limits(max_connections=POOL, max_keepalive_connections=20),
-        verify=_tls(),
-        trust_env=not _at_home(base_url, local_hosts),
+        verify=tls(),
+        trust_env=not is_at_home(base_url, local_hosts),
         follow_redirects=False,
         headers={"accept-encoding": PLAIN},
         event_hooks={"response": [_note, bounded(httpx2.AsyncByteStream), look_inside]},
@@ -86,8 +86,8 @@ def legacy_client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx
     return httpx.AsyncClient(
         timeout=httpx.Timeout(600.0, connect=CONNECT_SECONDS),
         limits=httpx.Limits(max_connections=POOL, max_keepalive_connections=20),
-        verify=_tls(),
-        trust_env=not _at_home(base_url, local_hosts),
+        verify=tls(),
+        trust_env=not is_at_home(base_url, local_hosts),
         follow_redirects=False,
         headers={"accept-encoding": PLAIN},
         event_hooks={"response": [_note, bounded(httpx.AsyncByteStream), look_inside]},
@@ -112,14 +112,14 @@ def rooted(base_url: str, *suffixes: str) -> str:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """One for all clients: reading the certificates takes 50 ms."""
     import httpx2
 
     return httpx2.create_ssl_context()
 
 
-def _at_home(base_url: str, local_hosts: tuple[str, ...]) -> bool:
+def is_at_home(base_url: str, local_hosts: tuple[str, ...]) -> bool:
     return is_local_host(urlsplit(base_url).hostname or "", local_hosts)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pydantic_ai.settings import ModelSettings
 
     from understudy.agents.guarded import Guarded
+    from understudy.agents.relays.relay import Relay
 
 CHECK_SECONDS = 5.0
 SHORT_ANSWER = 1024  # tokens; below this a reasoning model would think its whole cap away
@@ -53,22 +54,36 @@ class Traits:
 class ModelWorker:
     """Implements types.Worker. `connect` builds the SDK client and the model, once, at the first use."""
 
-    def __init__(self, candidate: Candidate, connect: Callable[[], Wire], traits: Traits) -> None:
+    def __init__(
+        self,
+        candidate: Candidate,
+        connect: Callable[[], Wire],
+        traits: Traits,
+        relay: Callable[[], Relay] | None = None,
+    ) -> None:
         self.candidate = candidate
         self._connect = connect
         self._traits = traits
         self._wire: Wire | None = None
+        self._make_relay = relay
+        self._relay: Relay | None = None
 
     def __repr__(self) -> str:
         return f"ModelWorker({self.candidate.domain})"
 
-    def load(self) -> None:
+    def load(self, call: Call) -> None:
+        if call.chat is not None and self._make_relay is not None:
+            import_module("aiohttp")
+            return
         import_module("understudy.agents.guarded")  # pydantic-ai takes half a second of CPU to import
 
         self._connected()
 
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         """Answer within call.timeout seconds, or raise CallFailed. Whatever the guard raises passes through."""
+        if call.chat is not None and self._make_relay is not None:
+            self._relay = self._relay or self._make_relay()
+            return await self._relay.hand_on(self.candidate, call, call.chat, guard, progress)
         tools = self._tools(call)
         from understudy.agents.guarded import Guarded
 
@@ -103,6 +118,8 @@ class ModelWorker:
 
     def bound(self, call: Call) -> int:
         """Tokens of input at most, over all requests the call's tools allow."""
+        if call.chat is not None and self._make_relay is not None:
+            return call.chat.most
         return bound_of_call(call, self._tools(call))
 
     async def check(self) -> str:
@@ -120,8 +137,10 @@ class ModelWorker:
 
     async def close(self) -> None:
         wire, self._wire = self._wire, None
-        if wire is not None:
-            await wire.close()
+        relay, self._relay = self._relay, None
+        for open_one in (wire, relay):
+            if open_one is not None:
+                await open_one.close()
 
     def _connected(self) -> Wire:
         if self._wire is None:

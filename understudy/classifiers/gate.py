@@ -70,6 +70,8 @@ def _label(label: Sensitivity | str) -> Sensitivity:
 def _carried(task: Task) -> list[str]:
     """Texts beside the task's own that a request would carry."""
     texts = [attachment.text for attachment in task.files]
+    texts += [task.instructions] if task.instructions else []
+    texts += task.chat.texts if task.chat is not None else ()
     texts += [attachment.path for attachment in task.files]
     for turn in task.history:
         texts += [turn.user, turn.assistant]

@@ -16,6 +16,7 @@ from understudy.cli.render import plural
 from understudy.cli.surroundings import book_keeper, claude_program, configuration, llama_extra, state_folder
 from understudy.cli.terminal import one_line, say
 from understudy.errors import UnderstudyError
+from understudy.types import Call
 
 if TYPE_CHECKING:
     from understudy.agents.keys import Rings
@@ -174,7 +175,7 @@ async def _check(settings: Settings, members: list[Candidate], rings: Rings) -> 
     about += ", simulated" if first.simulated else ", on this machine" if first.local else ""
     try:
         async with _worker(first, settings, rings) as worker:
-            await asyncio.to_thread(worker.load)
+            await asyncio.to_thread(worker.load, Call(""))
             async with asyncio.timeout(CHECK_SECONDS):
                 said = await worker.check()
     except TimeoutError:

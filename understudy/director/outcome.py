@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 from understudy.director import budget
 from understudy.director.decided import Decided
@@ -39,6 +40,13 @@ def explain_failure(walk: Walk, decided: Decided, now: float, *, room: int | Non
         )
     if not walk.attempts and walk.refusals:
         return walk.refusals[0]
+    if private and not decided.decision.chain and decided.task.candidate is not None:
+        return PrivacyRefused(
+            f"This task is private ({', '.join(decided.verdict.reasons)}) and {decided.task.candidate} is not on this"
+            " machine.",
+            remedy="Nothing was sent. Name a local model, or understudy/private.",
+            skipped=walk.skipped,
+        )
     if private and not decided.decision.chain:
         return PrivacyRefused(
             f"This task is private ({', '.join(decided.verdict.reasons)}) and there is no local model.",
@@ -81,11 +89,12 @@ async def build_reply(parts: Parts, trail: Trail, decided: Decided, walk: Walk) 
     if walk.answer is None:
         raise explain_failure(walk, decided, parts.clock.now())
     data = None
-    if decided.task.schema is not None:
+    if decided.task.schema is not None and not walk.answer.calls:
         from understudy.director.validators import parse_json
 
         data = parse_json(walk.answer.text)
-    return await reply_of(parts, trail, decided, walk.answer.text, data=data, checks=walk.checks)
+    reply = await reply_of(parts, trail, decided, walk.answer.text, data=data, checks=walk.checks)
+    return replace(reply, answer=walk.answer) if decided.task.chat is not None else reply
 
 
 async def reply_of(

@@ -6,14 +6,16 @@ import asyncio
 import math
 from dataclasses import replace
 
-from understudy.agents.specialists import specialist
+from understudy.agents.specialists import BARE, specialist
 from understudy.config.settings import Provider
 from understudy.director import budget
 from understudy.director.classify import classify
 from understudy.director.decided import Decided
+from understudy.director.fitting import fit_for
 from understudy.director.judging import judge
 from understudy.director.outcome import explain_failure
 from understudy.director.parts import Parts
+from understudy.director.prefix import Prefix
 from understudy.director.trail import Trail
 from understudy.errors import Forbidden, UsageError
 from understudy.fleet.errand import Errand, Timing, Walk
@@ -21,11 +23,14 @@ from understudy.policies import registry
 from understudy.tokens import estimate
 from understudy.types import (
     Answer,
+    Attempt,
     Call,
     Caller,
     Candidate,
     Check,
     Facts,
+    Guess,
+    Intent,
     Priority,
     Quality,
     Role,
@@ -34,6 +39,7 @@ from understudy.types import (
     Verdict,
 )
 
+ON_CALLS = frozenset({"not_error", "not_truncated", "tool_calls"})  # checks that hold for a tool call too
 LARGE = 20_000  # characters from which judging is worth a change of threads
 
 
@@ -45,12 +51,17 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     trail.stage("classify")
     prompt = render(task)
     tokens = estimate(prompt) + sum(estimate(t.user + t.assistant) for t in task.history)
-    guess = await classify(parts, trail, task, verdict.sensitivity, tokens)
+    if task.chat is not None:
+        tokens = task.chat.tokens
+    fleet = fit_for(parts.fleet, task)
+    guess = await _guessed(parts, trail, task, verdict.sensitivity, tokens)
     trail.stage("decide", str(guess.intent))
     if task.agent is not None:
         specialist(task.agent)  # an unknown one is the caller's error
-    _, left = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
-    standings = await parts.book.standings(parts.fleet)
+    left = 0
+    if task.candidate is None:  # else nobody but that one is asked
+        _, left = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
+    standings = await parts.book.standings(fleet)
     facts = Facts(
         intent=guess.intent,
         probability=guess.probability,
@@ -62,15 +73,18 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
         deadline=trail.deadline - trail.started,
         has_schema=task.schema is not None,
         has_files=bool(task.files),
-        multi_step=task.plan is not False and _several_steps(task),
+        multi_step=task.plan is not False and task.chat is None and _several_steps(task),
+        has_tools=task.chat is not None and "tools" in task.chat.needs,
+        handed=task.chat is not None,
+        sticky=parts.ties.of(task.chat.tie) if task.chat is not None else "",
         explicit_intent=guess.by == "caller",
         director_left=left if parts.find(parts.settings.director.candidate) else 0,
         rotation=parts.turns,
-        fleet=parts.fleet,
+        fleet=fleet,
         resting=tuple(sorted(s.domain for s in standings if s.wait > 0)),
         standings=standings,
     )
-    policy = registry.load(task.policy or parts.settings.policy)
+    policy = registry.load(registry.NAMED if task.candidate is not None else task.policy or parts.settings.policy)
     decision = policy.decide(facts)
     if verdict.sensitivity is Sensitivity.PRIVATE:
         local = {c.domain for c in parts.fleet if c.local}
@@ -81,12 +95,14 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
 async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     """Dispatch along the chain; every answer is validated, and judged where the policy asks for it."""
     task, decision = decided.task, decided.decision
-    role = specialist(decision.agent)
+    # A conversation that is handed on has its instructions in it.
+    role = BARE if task.chat is not None or decision.agent == BARE.name else specialist(decision.agent)
     checks = tuple(dict.fromkeys((*decision.checks, *(() if task.schema else role.checks))))
+    prefix = Prefix(task.chat.live) if task.chat is not None and task.chat.live is not None and decision.live else None
     chain = tuple(parts.by_domain[link.domain] for link in decision.chain)
     call = Call(
         prompt=render(task),
-        instructions=role.instructions,
+        instructions="\n\n".join(text for text in (role.instructions, task.instructions) if text),
         history=task.history,
         schema=task.schema,
         output_cap=min(decision.output_cap, role.output_cap),
@@ -96,16 +112,24 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         tools=() if decided.private else role.tools,
         role=Role.WORKER,
         sensitivity=decided.verdict.sensitivity,
+        chat=task.chat and replace(task.chat, live=prefix and prefix.hear),
     )
 
     async def accept(answer: Answer, candidate: Candidate) -> tuple[Check, ...]:
         from understudy.director.validators import validate
 
-        done = await validate(answer, task, checks, parts.validators)
+        # A tool call is no text: only what holds for calls is asked of it.
+        asked = tuple(c for c in checks if c in ON_CALLS) if answer.calls else checks
+        done = await validate(answer, task, asked, parts.validators)
         if decision.judge == "none" or any(not c.passed for c in done):
             return done
         trail.stage("judge", candidate.name)
         return (*done, *await judge(parts, trail, decided, answer.text, candidate))
+
+    def record(made: Attempt) -> None:
+        trail.attempts.append(made)
+        if prefix is not None and made.outcome != "ok" and not prefix.released:
+            prefix.forget()
 
     priority = _priority(task)
     turn = parts.turn(trail.caller, call, chain)
@@ -122,15 +146,20 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         priority=priority,
         hedge=decision.hedge,
         report=trail.report,
-        record=trail.attempts.append,
+        record=record,
+        released=lambda: prefix is not None and prefix.released,
     )
     walk = await (parts.dispatcher.walk(errand) if turn is None else turn.take(errand, parts.dispatcher.walk))
     trail.skipped += walk.skipped
     shorter = turn.shortest if turn is not None else None
     if shorter is not None:
         trail.note(f"The day's tokens of this key had room for an answer of {shorter:,} only.")
-    if walk.answer is None:
+    if walk.answer is None or walk.candidate is None:
         raise explain_failure(walk, decided, parts.clock.now(), room=shorter)
+    if prefix is not None:
+        prefix.end()
+    if task.chat is not None:
+        parts.ties.keep(task.chat.tie, walk.candidate.domain)
     return walk
 
 
@@ -148,10 +177,25 @@ def narrowed(task: Task, caller: Caller | None) -> Task:
 
 async def _judged(parts: Parts, task: Task, session_private: bool) -> Verdict:
     """The gate's verdict. A large text takes it up to seconds, in which other tasks of this process go on."""
-    size = len(task.text) + sum(len(f.text) for f in task.files) + sum(len(t.user + t.assistant) for t in task.history)
+    texts = [task.text, task.instructions, *(f.text for f in task.files), *(task.chat.texts if task.chat else ())]
+    size = sum(map(len, texts)) + sum(len(t.user) + len(t.assistant) for t in task.history)
     if size < LARGE:
         return parts.gate.judge(task, session_private)
     return await asyncio.to_thread(parts.gate.judge, task, session_private)
+
+
+async def _guessed(parts: Parts, trail: Trail, task: Task, sensitivity: Sensitivity, tokens: int) -> Guess:
+    """Who is named is asked whatever the task is; who brings tools wants them called."""
+    if task.intent is None and task.candidate is not None:
+        return Guess(Intent.QUICK_QA, 1.0, "caller")
+    if (
+        task.intent is None
+        and sensitivity is Sensitivity.PUBLIC
+        and task.chat is not None
+        and "tools" in task.chat.needs
+    ):
+        return Guess(Intent.TOOL_CALLING, 1.0, "caller")
+    return await classify(parts, trail, task, sensitivity, tokens)
 
 
 def render(task: Task) -> str:

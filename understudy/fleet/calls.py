@@ -28,32 +28,29 @@ class Caller:
     workers: Callable[[Candidate], Worker]
     door: Doorman
     clock: Clock
-    _loaded: set[str] = field(default_factory=set[str])
+    _loaded: set[tuple[str, bool]] = field(default_factory=set[tuple[str, bool]])
     _loading: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
 
-    async def load(self, candidate: Candidate) -> Worker:
+    async def load(self, candidate: Candidate, call: Call) -> Worker:
         """The worker with its SDK imported: once, and on a thread, so that a terminal stays alive meanwhile.
 
         Raises ConfigError when its key or its model file is gone.
         """
-        worker = self.workers(candidate)
-        if candidate.domain not in self._loaded:
+        worker, what = self.workers(candidate), _what(candidate, call)
+        if what not in self._loaded:
             async with self._loading.setdefault(candidate.domain, asyncio.Lock()):
-                if candidate.domain not in self._loaded:
-                    await asyncio.to_thread(worker.load)
-                    self._loaded.add(candidate.domain)
+                if what not in self._loaded:
+                    await asyncio.to_thread(worker.load, call)
+                    self._loaded.add(what)
         return worker
 
-    def is_loaded(self, candidate: Candidate) -> bool:
-        return candidate.domain in self._loaded
+    def is_loaded(self, candidate: Candidate, call: Call) -> bool:
+        return _what(candidate, call) in self._loaded
 
     def cost(self, call: Call, candidate: Candidate, room: int | None = None) -> Cost:
         """What one request of this call may take; room: output tokens, where there are fewer than the call asks for."""
         cap = min(call.output_cap if room is None else room, candidate.output_cap)
-        turns = sum(estimate(t.user) + estimate(t.assistant) for t in call.history)
-        schema = estimate(str(call.schema)) if call.schema else 0
-        tokens = estimate(call.prompt) + estimate(call.instructions) + turns + schema + 8 * (2 + len(call.history))
-        return Cost(tokens_in=tokens, cap=cap)
+        return Cost(tokens_in=input_of(call), cap=cap)
 
     async def send(
         self,
@@ -73,7 +70,7 @@ class Caller:
         watch = _Watch(clock, timing, progress)
         started = clock.now()
         try:
-            worker = await self.load(candidate)
+            worker = await self.load(candidate, call)
             started = clock.now()  # importing an SDK says nothing of the candidate, but takes of the task's time
             if started >= deadline:
                 raise TooLate
@@ -178,6 +175,20 @@ class _Watch:
             self._limit.reschedule(min(self._ends, stalled))
         if self._told is not None:
             self._told(chars)
+
+
+def input_of(call: Call) -> int:
+    """Tokens of its input, estimated."""
+    if call.chat is not None:
+        return call.chat.tokens
+    turns = sum(estimate(t.user) + estimate(t.assistant) for t in call.history)
+    schema = estimate(str(call.schema)) if call.schema else 0
+    return estimate(call.prompt) + estimate(call.instructions) + turns + schema + 8 * (2 + len(call.history))
+
+
+def _what(candidate: Candidate, call: Call) -> tuple[str, bool]:
+    """What there is to load: handing a conversation on takes less than an SDK."""
+    return candidate.domain, call.chat is not None
 
 
 def within(timeout: float, seconds: float) -> float:

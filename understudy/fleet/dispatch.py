@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from understudy.agents.conversation import with_remark
 from understudy.errors import BudgetRefused, CallFailed, ConfigError, PrivacyRefused
 from understudy.fleet.admission import Doorman, Wish
 from understudy.fleet.book import Book, Tab
@@ -30,6 +31,7 @@ from understudy.types import (
     Check,
     Clock,
     Event,
+    Failure,
     Progress,
     Sensitivity,
     Stage,
@@ -74,7 +76,7 @@ class Dispatcher:
         route = _Route(list(chain))
         again: list[Candidate] = []
         while route.left and not walk.ended:
-            stop = await self._load(walk, route, self._next_stop(errand, walk, route))
+            stop = await self._load(errand, walk, route, self._next_stop(errand, walk, route))
             if not stop or self.clock.now() >= errand.deadline:
                 continue
             others = not last and len(route.left) > len(stop)
@@ -125,11 +127,12 @@ class Dispatcher:
                 stop.append(candidate)
         return stop
 
-    async def _load(self, walk: Walk, route: _Route, stop: list[Candidate]) -> list[Candidate]:
+    async def _load(self, errand: Errand, walk: Walk, route: _Route, stop: list[Candidate]) -> list[Candidate]:
         """Those whose SDK is imported and whose keys are read: no room is held meanwhile that others could use."""
-        if all(map(self.caller.is_loaded, stop)):
+        if all(self.caller.is_loaded(candidate, errand.call) for candidate in stop):
             return stop
-        loaded = await asyncio.gather(*map(self.caller.load, stop), return_exceptions=True)
+        loading = (self.caller.load(candidate, errand.call) for candidate in stop)
+        loaded = await asyncio.gather(*loading, return_exceptions=True)
         for candidate, worker in zip(stop, loaded, strict=True):
             if isinstance(worker, ConfigError):
                 route.left.remove(candidate)
@@ -190,7 +193,7 @@ class Dispatcher:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _second(self, errand: Errand, walk: Walk, route: _Route) -> Tab | None:
-        stop = await self._load(walk, route, self._next_stop(errand, walk, route))
+        stop = await self._load(errand, walk, route, self._next_stop(errand, walk, route))
         got = await self._admit(errand, stop, wait=False) if stop else None
         if not isinstance(got, Tab):
             return None
@@ -207,13 +210,13 @@ class Dispatcher:
     async def _try(self, errand: Errand, walk: Walk, tab: Tab, *, others: bool) -> CallFailed | None:
         """One candidate: a call, and one more with the validators' reason. Returns the failure, if it was one."""
         candidate = tab.candidate
-        prompt, room = errand.call.prompt, _room(errand.call, candidate)
+        asked, room = errand.call, _room(errand.call, candidate)
         for turn in range(2):
             started = self.clock.now()
             left = errand.deadline - started
             timing = errand.timing(candidate)
             seconds = within(errand.call.timeout, min(timing.total, left * (SHARE_OF_TIME if others else 1)))
-            call = replace(errand.call, prompt=prompt, output_cap=room, timeout=seconds)
+            call = replace(asked, output_cap=room, timeout=seconds)
             _report(errand, Stage("dispatch", candidate.name))
             try:
                 answer = await self.caller.send(
@@ -233,7 +236,7 @@ class Dispatcher:
             except CallFailed as failure:
                 error, at = f"{failure.failure}: {failure.message}", (started, self.clock.now())
                 _record(errand, walk, attempt(candidate, call, str(failure.failure), error, at=at, usage=failure.usage))
-                if REACTIONS[failure.failure].stop:
+                if REACTIONS[failure.failure].stop or errand.released():
                     walk.stopped = failure
                 if failure.remedy:
                     walk.remedies.append(failure.remedy)
@@ -243,12 +246,12 @@ class Dispatcher:
                 _record(errand, walk, _unneeded(candidate, call, (started, self.clock.now()), tab.used))
                 raise
             wrong = await self._judge(errand, walk, candidate, call, answer, (started, self.clock.now()))
-            if wrong is None or turn == 1 or len(walk.attempts) >= errand.max_attempts:
+            if wrong is None or turn == 1 or walk.ended or len(walk.attempts) >= errand.max_attempts:
                 return None
             if self.clock.now() >= errand.deadline:
                 return None
-            prompt = _with_reason(errand.call.prompt, wrong)
-            more = await self._admit(replace(errand, call=replace(call, prompt=prompt)), [candidate])
+            asked = _with_reason(errand.call, wrong)
+            more = await self._admit(replace(errand, call=asked), [candidate])
             if isinstance(more, Wait):
                 walk.skip(candidate, _told(more))
                 return None
@@ -283,6 +286,8 @@ class Dispatcher:
         outcome = "ok" if wrong is None else "rejected"
         reason = None if wrong is None else f"{wrong.name}: {wrong.reason}"
         _record(errand, walk, attempt(candidate, call, outcome, reason, at=at, answer=answer))
+        if wrong is not None and errand.released():
+            walk.stopped = CallFailed(Failure.MALFORMED, f"{candidate.name}: {reason}.")
         if wrong is None:
             walk.answer, walk.candidate = answer, candidate
             await self.book.vouch(candidate)
@@ -347,14 +352,19 @@ def _unfit(errand: Errand, candidate: Candidate, passed_over: dict[tuple[str, st
 
 def _room(call: Call, candidate: Candidate) -> int:
     """Output tokens this candidate can give to this call."""
-    turns = "".join(t.user + t.assistant for t in call.history)
-    taken = estimate(call.prompt) + estimate(call.instructions) + estimate(turns)
+    if call.chat is not None:
+        taken = call.chat.tokens
+    else:
+        turns = "".join(t.user + t.assistant for t in call.history)
+        taken = estimate(call.prompt) + estimate(call.instructions) + estimate(turns)
     window = min(candidate.context, candidate.tokens_per_minute or candidate.context)
     return min(call.output_cap, candidate.output_cap, window - taken)
 
 
-def _with_reason(prompt: str, wrong: Check) -> str:
-    return f"{prompt}\n\nYour last answer was rejected ({wrong.name}: {wrong.reason}). Answer again and mend that."
+def _with_reason(call: Call, wrong: Check) -> Call:
+    reason = f"Your last answer was rejected ({wrong.name}: {wrong.reason}). Answer again and mend that."
+    chat = call.chat and with_remark(call.chat, reason)
+    return replace(call, prompt=f"{call.prompt}\n\n{reason}", chat=chat)
 
 
 def _progress(errand: Errand, candidate: Candidate) -> Callable[[int], None] | None:

@@ -37,6 +37,7 @@ class Errand:
     patience: float = 3.0  # seconds worth waiting for a better candidate
     session: str = ""
     priority: Priority = Priority.INTERACTIVE
+    released: Callable[[], bool] = lambda: False  # a part of an answer has passed on: nobody else's can follow it
     hedge: bool = False  # ask a second candidate when the first takes longer than nearly always
     report: Callable[[Event], None] | None = None
     record: Callable[[Attempt], None] | None = None  # told of each attempt as it ends

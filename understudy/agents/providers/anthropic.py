@@ -6,6 +6,8 @@ from understudy.agents.candidates import account_named, build, with_keys
 from understudy.agents.catalogue import entries
 from understudy.agents.keyed import keyed
 from understudy.agents.keys import Rings
+from understudy.agents.relays.anthropic import AnthropicSpeech
+from understudy.agents.relays.relay import Relay
 from understudy.agents.wire import Wire, client_for, rooted
 from understudy.agents.worker import Traits
 from understudy.config.secrets import Secret
@@ -38,4 +40,10 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: 
         model = AnthropicModel(candidate.model, provider=AnthropicProvider(anthropic_client=sdk))
         return Wire(model, client, lambda: sdk.models.retrieve(candidate.model))
 
-    return keyed(candidate, ring, connect, Traits(counts_exactly=True))
+    return keyed(
+        candidate,
+        ring,
+        connect,
+        Traits(counts_exactly=True),
+        lambda key: Relay(f"{base_url}/v1", key, AnthropicSpeech(), local_hosts=settings.local_hosts),
+    )

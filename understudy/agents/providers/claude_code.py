@@ -79,7 +79,7 @@ class ClaudeWorker:
     def __repr__(self) -> str:
         return f"ClaudeWorker({self.candidate.domain})"
 
-    def load(self) -> None:
+    def load(self, call: Call) -> None:
         """Nothing is imported here; the process starts within the call."""
 
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:

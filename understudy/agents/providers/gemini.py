@@ -6,6 +6,8 @@ from understudy.agents.candidates import account_named, build, with_keys
 from understudy.agents.catalogue import entries
 from understudy.agents.keyed import keyed
 from understudy.agents.keys import Rings
+from understudy.agents.relays.gemini import GeminiSpeech
+from understudy.agents.relays.relay import Relay
 from understudy.agents.wire import Wire, client_for, rooted
 from understudy.agents.worker import Traits
 from understudy.config.secrets import Secret
@@ -37,4 +39,10 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: 
         model = GoogleModel(candidate.model, provider=link)
         return Wire(model, client, lambda: link.client.aio.models.get(model=candidate.model))
 
-    return keyed(candidate, ring, connect, Traits(json_mode=True))
+    return keyed(
+        candidate,
+        ring,
+        connect,
+        Traits(json_mode=True),
+        lambda key: Relay(f"{base_url}/v1beta", key, GeminiSpeech(), local_hosts=settings.local_hosts),
+    )

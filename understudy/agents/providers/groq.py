@@ -6,6 +6,7 @@ from understudy.agents.candidates import account_named, build, with_keys
 from understudy.agents.catalogue import entries
 from understudy.agents.keyed import keyed
 from understudy.agents.keys import Rings
+from understudy.agents.relays.relay import Relay
 from understudy.agents.wire import Wire, legacy_client_for, rooted
 from understudy.agents.worker import NO_TAGS, Traits
 from understudy.config.secrets import Secret
@@ -45,4 +46,10 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: 
 
     # Without a format, qwen3 writes its reasoning into the answer, and refuses JSON mode.
     extra = {"groq_reasoning_format": "parsed"} if "qwen" in candidate.model.lower() else {}
-    return keyed(candidate, ring, connect, Traits(json_mode=True, streams_json=False, settings=extra))
+    return keyed(
+        candidate,
+        ring,
+        connect,
+        Traits(json_mode=True, streams_json=False, settings=extra),
+        lambda key: Relay(f"{base_url}/openai/v1", key, local_hosts=settings.local_hosts),
+    )

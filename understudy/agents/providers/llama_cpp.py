@@ -101,7 +101,7 @@ class LlamaCppWorker:
         self._budget = budget
         self._counted: tuple[list[Message], int] | None = None
 
-    def load(self) -> None:
+    def load(self, call: Call) -> None:
         """Nothing is imported here; the process starts within the call."""
 
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:

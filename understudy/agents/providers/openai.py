@@ -8,6 +8,7 @@ from understudy.agents.candidates import account_named, build, with_keys
 from understudy.agents.catalogue import entries
 from understudy.agents.keyed import keyed
 from understudy.agents.keys import Rings
+from understudy.agents.relays.relay import Relay
 from understudy.agents.wire import Wire, client_for, rooted
 from understudy.agents.worker import Traits
 from understudy.config.secrets import Secret
@@ -40,7 +41,13 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: 
         model = OpenAIChatModel(candidate.model, provider=OpenAIProvider(openai_client=sdk))
         return Wire(model, client, lambda: sdk.models.retrieve(candidate.model))
 
-    return keyed(candidate, ring, connect, Traits(json_mode=True, invents_finish=True))
+    return keyed(
+        candidate,
+        ring,
+        connect,
+        Traits(json_mode=True, invents_finish=True),
+        lambda key: Relay(base_url, key, local_hosts=settings.local_hosts),
+    )
 
 
 def api_root(base_url: str) -> str:

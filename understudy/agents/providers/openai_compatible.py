@@ -12,6 +12,8 @@ from understudy.agents.candidates import account_named, accounts_of, build, read
 from understudy.agents.keyed import keyed
 from understudy.agents.keys import Rings
 from understudy.agents.providers.openai import api_root
+from understudy.agents.relays.openai import OpenAISpeech
+from understudy.agents.relays.relay import Relay
 from understudy.agents.wire import Wire, client_for
 from understudy.agents.worker import NO_TAGS, Traits
 from understudy.config.locality import is_local
@@ -70,6 +72,7 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: 
         connect,
         # LM Studio refuses json_object, so JSON mode is used only where the user says the server has it.
         Traits(json_mode="json" in candidate.capabilities, invents_finish=True, thinking_switch=False),
+        lambda key: Relay(base_url, key, OpenAISpeech(cap="max_tokens"), local_hosts=settings.local_hosts),
     )
 
 

@@ -121,8 +121,8 @@ class Rehearsing:
     inner: Worker
     leave: Callable[[], None]
 
-    def load(self) -> None:
-        self.inner.load()
+    def load(self, call: Call) -> None:
+        self.inner.load(call)
 
     async def work(self, call: Call, guard: Guard, progress: Callable[[int], None] | None = None) -> Answer:
         return await self.inner.work(call, guard, progress)

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from understudy.director.validators.calls import tool_calls
 from understudy.director.validators.code import python_compiles, tests_pass
 from understudy.director.validators.form import format_asked, length
 from understudy.director.validators.language import language
@@ -30,6 +31,7 @@ _CHECKS: tuple[tuple[str, Callable[[Answer, Task], str | Awaitable[str]]], ...] 
     ("language", language),
     ("format", format_asked),
     ("schema", matches_schema),
+    ("tool_calls", tool_calls),
     ("python_compiles", python_compiles),
     ("tests_pass", tests_pass),
 )

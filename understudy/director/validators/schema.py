@@ -284,7 +284,11 @@ def matches_schema(answer: Answer, task: Task) -> str | Awaitable[str]:
         data = parse_json(answer.text)
     except ValueError as error:
         return str(error)
-    schema = json.loads(json.dumps(task.schema))
+    return mismatch(json.loads(json.dumps(task.schema)), data)
+
+
+def mismatch(schema: Any, data: Any) -> str | Awaitable[str]:
+    """Why the value is not what a sound schema says; empty where it is. Never takes long: a hard one is stopped."""
     if may_take_long(schema, data):
         return _elsewhere(schema, data)
     try:

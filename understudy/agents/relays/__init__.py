@@ -1,0 +1,1 @@
+"""Conversations that are handed on as they are: one request over one wire, without an SDK."""

@@ -1,0 +1,42 @@
+"""Who of the fleet can take a task at all: the candidate it names, those that can do what its conversation needs."""
+
+from __future__ import annotations
+
+import difflib
+
+from understudy.agents.roster import hands_on
+from understudy.errors import UnknownCandidate, UsageError
+from understudy.types import Candidate, Task
+
+
+def fit_for(fleet: tuple[Candidate, ...], task: Task) -> tuple[Candidate, ...]:
+    """Raises UsageError for a candidate that is not there, or cannot do what is needed."""
+    if task.candidate is not None:
+        fleet = named(fleet, task.candidate)
+    if task.chat is None:
+        return fleet
+    needs = task.chat.needs
+    able = tuple(c for c in fleet if needs <= c.capabilities and (not needs or hands_on(c)))
+    if task.chat.remote:  # a server on this machine would reach what is only meant for this machine
+        able = tuple(c for c in able if not c.local)
+    if task.candidate is not None and not able:
+        missing = sorted(needs - fleet[0].capabilities) or ["images by their address"]
+        raise UsageError(
+            f"{task.candidate} cannot do what the request needs: {', '.join(missing)}.",
+            remedy="Name another model; GET /v1/models and understudy models say what each can do.",
+        )
+    return able
+
+
+def named(fleet: tuple[Candidate, ...], name: str) -> tuple[Candidate, ...]:
+    """All accounts of provider/model, or of kind/model. Raises UsageError that names the nearest."""
+    head, _, model = name.partition("/")
+    for attribute in ("provider", "kind"):
+        if found := tuple(c for c in fleet if getattr(c, attribute) == head and c.model == model):
+            return found
+    known = list(dict.fromkeys(c.name for c in fleet))
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    raise UnknownCandidate(
+        f"There is no candidate {name[:100]!r}.",
+        remedy=f"Did you mean {near[0]}?" if near else "understudy models lists them.",
+    )
