@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "director": BASE | {"fleet", "classifiers", "policies", "reuse", "agents", "tools", "store", "rehearsal"},
     "pipelines": BASE | {"director"},
     "scenarios": BASE | {"director", "fleet", "classifiers", "agents", "store", "rehearsal"},
-    "gateway": BASE | {"director", "pipelines", "store"},
+    "gateway": BASE | {"director", "pipelines", "store", "tools"},
     "cli": BASE
     | {
         "director",

@@ -286,6 +286,38 @@ def init(
 
 
 @app.command()
+def serve(  # noqa: PLR0917  typer calls it by name
+    context: typer.Context,
+    host: Annotated[str, typer.Option("--host", help="127.0.0.1: this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 8791,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes behind the one address.")] = 1,
+    print_key: Annotated[bool, typer.Option("--print-key", help="Make a key and print it.")] = False,
+    without_key: Annotated[bool, typer.Option("--no-key", help="Ask no key of who comes from this machine.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+    inherited: Annotated[int | None, typer.Option("--fd", hidden=True)] = None,
+    parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
+) -> Work:
+    """Serve OpenAI's and Anthropic's interfaces over HTTP.
+
+    SIGHUP reads the configuration again; SIGTERM ends it when what is under way has its answer.
+    """
+    from understudy.cli.serve import serve as work
+
+    return lambda: work(
+        _config(context, config),
+        host,
+        port,
+        workers,
+        print_key=print_key,
+        without_key=without_key,
+        as_json=as_json,
+        inherited=inherited,
+        parent=parent,
+    )
+
+
+@app.command()
 def rehearse(
     words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]", help="One task; none: a short tour.")] = None,
     scenario: Annotated[

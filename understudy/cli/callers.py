@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import sys
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from understudy.store.store import Store
 
 USUAL = ("chat", "embeddings")  # what a client of a model needs
+PRINTED = ("chat", "embeddings", "jobs", "fleet", "metrics")  # what somebody at the dashboard needs as well
 
 
 async def add(config: str | None, wanted: Caller, *, as_json: bool) -> int:
@@ -38,6 +40,15 @@ async def add(config: str | None, wanted: Caller, *, as_json: bool) -> int:
     say(secret.reveal())
     print(f"This is the only time it is shown. It may: {_scopes(key)}.", file=sys.stderr)  # noqa: T201
     return 0
+
+
+async def print_anew(config: str | None, name: str) -> None:
+    """A key of this name on standard output; the one it had before is revoked."""
+    async with _open(config) as store:
+        with contextlib.suppress(UsageError):
+            await store.callers.revoke(name)
+        _, secret = await store.callers.add(Caller(name, scopes=frozenset(PRINTED)))
+    say(secret.reveal())
 
 
 async def show(config: str | None, *, as_json: bool) -> int:

@@ -24,7 +24,7 @@ SLOWEST = 5.0  # seconds for opening a store that nobody holds
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """The result. SIGTERM and SIGHUP cancel the work, let it close what it opened, and raise Terminated."""
-    _quiet_libraries()
+    quiet_libraries()
     got: list[int] = []
 
     async def guarded() -> T:
@@ -70,7 +70,7 @@ async def open_director(
         yield director
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """What libraries would print goes to the log as class and place; their messages may hold texts."""
     logging.lastResort = None
 

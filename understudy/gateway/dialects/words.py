@@ -26,6 +26,7 @@ class Wanted:
     model: str
     stream: bool = False
     usage: bool = True  # a stream ends with what was used
+    known: frozenset[str] = frozenset()  # ids of the tool calls there are already
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,9 @@ def chat_of(
 ) -> Chat:
     """The conversation as it is handed on. images: whether each has to be fetched; begins: what names it to its end."""
     texts = tuple(texts_in(body))
-    tokens = (
-        sum(estimate(text) for text in texts) + MESSAGE_OVERHEAD * len(body["messages"]) + IMAGE_TOKENS * len(images)
-    )
-    most = sum(upper_bound(text) for text in texts) + MESSAGE_OVERHEAD * len(texts) + 2 * IMAGE_TOKENS * len(images)
+    pictures = IMAGE_TOKENS * len(images)
+    tokens = sum(map(estimate, texts)) + MESSAGE_OVERHEAD * len(body["messages"]) + pictures
+    most = sum(map(upper_bound, texts)) + MESSAGE_OVERHEAD * len(texts) + 2 * pictures
     return Chat(dialect, body, tokens, most, frozenset(needs), texts, any(images), digest(begins))
 
 

@@ -1,0 +1,123 @@
+"""The application: which path is answered by whom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, Router
+
+from understudy.gateway.dialects import chat
+from understudy.gateway.exchange import Dialect, Exchange
+from understudy.gateway.limits import Limits
+from understudy.gateway.service import Service
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+CHAT = Dialect("/v1/chat/completions", chat.read, chat.write, chat.Frames, chat.failure)
+
+
+def application(service: Callable[[], Service], ready: Callable[[], str]) -> Limits:
+    """service: the one of now, which a reload replaces; ready: why not yet, or the empty string."""
+    routes: list[BaseRoute] = [Route(d.path, _Endpoint(Exchange(d, service)), methods=["POST"]) for d in (CHAT,)]
+    routes += [
+        Route("/v1/models", _Plain(service, _models, "chat"), methods=["GET"]),
+        Route("/healthz", _Endpoint(_Health()), methods=["GET"]),
+        Route("/readyz", _Endpoint(_Ready(ready)), methods=["GET"]),
+    ]
+    return Limits(_Fallback(Router(routes)))
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    """An instance, so that starlette takes it for an ASGI application and leaves it alone."""
+
+    app: Callable[[Scope, Receive, Send], Any]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+@dataclass(slots=True)
+class _Plain:
+    """A question that is answered from what this process knows."""
+
+    service: Callable[[], Service]
+    told: Callable[[Service, Request], Mapping[str, Any]]
+    scope: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request, service = Request(scope, receive), self.service()
+        try:
+            client = request.client.host if request.client else ""
+            await service.who(request.headers, client, self.scope)
+            response = JSONResponse(self.told(service, request))
+        except Exception as error:  # noqa: BLE001  as in an exchange
+            refusal = service.refusal(error)
+            response = JSONResponse(chat.failure(refusal), refusal.status, headers=refusal.headers)
+        await response(scope, receive, send)
+
+
+class _Health:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await JSONResponse({"status": "ok"})(scope, receive, send)
+
+
+@dataclass(slots=True)
+class _Ready:
+    why: Callable[[], str]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        why = self.why()
+        told = {"status": "ready"} if not why else {"status": "not ready", "why": why}
+        await JSONResponse(told, 503 if why else 200)(scope, receive, send)
+
+
+@dataclass(slots=True)
+class _Fallback:
+    """Paths and methods that are not there, and bugs, in JSON like everything else."""
+
+    router: Router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        begun = False
+
+        async def telling(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        scope["app"] = self  # starlette raises for what it does not find, instead of answering in plain text
+        try:
+            await self.router(scope, receive, telling)
+        except Exception as error:  # noqa: BLE001  no traceback reaches a client
+            status = getattr(error, "status_code", 500)
+            if not begun:
+                await _missing(scope, status)(scope, receive, send)
+
+
+def _missing(scope: Scope, status: int) -> Response:
+    words = {404: "There is no such path.", 405: "That path takes another method."}
+    error = {"message": words.get(status, "This is a bug in understudy."), "type": "invalid_request_error"}
+    return JSONResponse({"error": {**error, "param": None, "code": str(status)}}, status)
+
+
+def _models(service: Service, request: Request) -> Mapping[str, Any]:
+    from understudy.agents.specialists import specialists
+
+    now = int(time.time())
+    own = ["understudy/auto", "understudy/private", *(f"understudy/{name}" for name in specialists())]
+    listed = [{"id": name, "object": "model", "created": now, "owned_by": "understudy"} for name in dict.fromkeys(own)]
+    for name, candidate in {c.name: c for c in service.director.parts.fleet}.items():
+        told: dict[str, Any] = {"id": name, "object": "model", "created": now, "owned_by": candidate.provider}
+        told |= {"context_window": candidate.context, "max_completion_tokens": candidate.output_cap}
+        told |= {"capabilities": sorted(candidate.capabilities), "local": candidate.local, "free": candidate.free}
+        listed.append(told)
+    return {"object": "list", "data": listed}
