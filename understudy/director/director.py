@@ -157,7 +157,7 @@ class Director:
         self, task: Task, session: str, seconds: float, events: asyncio.Queue[Event | None] | None, *, named: bool
     ) -> Reply:
         parts = self.parts
-        known = await parts.store.sessions.get(session) if named and task.memory else None
+        known = await parts.store.sessions.get(session) if named and task.remember else None
         private = False
         if known is not None and known.turns and not task.history:
             task = replace(task, history=trim(known.turns))
@@ -175,7 +175,7 @@ class Director:
             )
             late.reply_id, late.attempts, late.skipped = trail.id, trail.all_attempts(), tuple(trail.skipped)
             raise late from None
-        if named and task.memory:
+        if named and task.remember:
             turn = Turn(task.text, reply.text)
             try:
                 await parts.store.sessions.append(
