@@ -128,6 +128,7 @@ class Task:
     priority: Priority | str = Priority.INTERACTIVE
     patience: float | None = None  # seconds worth waiting for quota; None: the settings' own, for a batch the deadline
     caller: Caller | None = None  # whose budget pays for every call; None: nobody's, as at a terminal
+    remember: bool = True  # False: the session counts for budgets alone, and its turns are neither read nor kept
 
 
 Counted = Literal["requests", "tokens", "input", "output"]  # tokens: input and output together

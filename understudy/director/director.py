@@ -142,7 +142,7 @@ class Director:
             from understudy.director.validators import check_schema
 
             check_schema(task.schema)
-        named = task.session is not None
+        named = task.session is not None and task.remember
         session = f"s-{secrets.token_hex(5)}" if task.session is None else task.session
         _check_session(session)
         seconds = self.settings.deadline if task.deadline is None else task.deadline
