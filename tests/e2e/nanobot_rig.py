@@ -18,7 +18,6 @@ REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 100  # seconds for one turn of nanobot on a loaded machine: its imports alone take several
 
 Message = dict[str, Any]
-Says = "str | list[tuple[str, dict[str, Any]]]"  # a text, or calls of tools with their arguments
 
 
 def find_nanobot() -> Path | None:
@@ -28,8 +27,11 @@ def find_nanobot() -> Path | None:
     return folder if (folder / "bin/nanobot").exists() else None
 
 
-def spoken(says: Any, model: str = "stub") -> Reply:
-    """As a provider streams it: nanobot wants a finish_reason, a chunk of usage, and ids that never come again."""
+def spoken(says: str | list[tuple[str, dict[str, Any]]], model: str = "stub") -> Reply:
+    """A text, or calls of tools, as a provider streams it.
+
+    nanobot wants a finish_reason, a chunk of usage, and ids that never come again.
+    """
     if isinstance(says, str):
         delta: Message = {"role": "assistant", "content": says}
     else:
@@ -94,7 +96,7 @@ class Nanobot:
             *command,
             cwd=self.folder,
             env={**self.environ, **environ},
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

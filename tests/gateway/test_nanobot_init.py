@@ -77,7 +77,7 @@ def test_a_new_file_is_made_where_nanobot_looks(command, tmp_path: Path, monkeyp
     assert os.listdir(path.parent) == ["config.json"], "there was nothing to keep"
     assert {p["apiKey"] for p in table["providers"].values()} == {KEY}
     roles = {name: p["extraHeaders"]["X-Understudy-Role"] for name, p in table["providers"].items()}
-    assert roles == {"understudy": "main", "understudy_dream": "dream", "understudy_private": "main"}
+    assert roles == {"understudy_main": "main", "understudy_dream": "dream", "understudy_private": "main"}
     assert table["providers"]["understudy_private"]["extraHeaders"]["X-Understudy-Sensitivity"] == "private"
     defaults = table["agents"]["defaults"]
     assert defaults == {"modelPreset": "Understudy", "dream": {"modelOverride": "Understudy dream"}}
@@ -98,7 +98,7 @@ def test_everything_else_stays_as_it_was(command, config: Path) -> None:
     assert table["modelPresets"]["Mine"] == OLD["modelPresets"]["Mine"]
     assert table["agents"]["defaults"]["dream"] == {"intervalH": 3, "modelOverride": "Understudy dream"}
     assert table["agents"]["defaults"]["fallbackModels"] == [], "a private text would go there when we are down"
-    assert table["providers"]["understudy"]["apiBase"] == "http://[::1]:9/v1"
+    assert table["providers"]["understudy_main"]["apiBase"] == "http://[::1]:9/v1"
     assert stat.S_IMODE(config.stat().st_mode) == 0o640
 
 
@@ -128,15 +128,15 @@ def test_what_the_user_changed_in_our_parts_stays(command, config: Path) -> None
     command("nanobot", "init", "--config", str(config), "--mcp", "--yes")
     table = json.loads(config.read_text())
     table["modelPresets"]["Understudy"]["maxTokens"] = 99
-    table["providers"]["understudy"]["extraBody"] = {"a": 1}
+    table["providers"]["understudy_main"]["extraBody"] = {"a": 1}
     table["tools"]["mcpServers"]["understudy"] |= {"toolTimeout": 5, "enabledTools": ["*"]}
     config.write_text(json.dumps(table))
     assert "nothing to do" in command("nanobot", "init", "--config", str(config), "--mcp", "--yes").out
 
 
 def test_a_key_in_the_file_becomes_a_reference(config: Path) -> None:
-    table = merged({"providers": {"understudy": {"api_key": "us-literal", "api_base": "x"}}})
-    provider = table["providers"]["understudy"]
+    table = merged({"providers": {"understudy_main": {"api_key": "us-literal", "api_base": "x"}}})
+    provider = table["providers"]["understudy_main"]
     assert (provider["api_key"], "apiKey" in provider, "apiBase" in provider) == (KEY, False, False)
 
 
@@ -193,7 +193,7 @@ def test_without_a_terminal_it_shows_and_says_how(command, config: Path) -> None
     before = config.read_bytes()
     ended = command("nanobot", "init", "--config", str(config))
     assert (ended.code, config.read_bytes(), len(os.listdir(config.parent))) == (2, before, 1)
-    assert '+    "understudy": {' in ended.out
+    assert '+    "understudy_main": {' in ended.out
     assert f"--yes writes {config}" in ended.err
     told = json.loads(command("nanobot", "init", "--config", str(config), "--json").out)
     assert (told["changed"], told["written"]) == (True, False)
@@ -237,7 +237,7 @@ WRONG = {
     "NaN": b'{"a": NaN}',
     "deep": b'{"a":' * 100_000,
     "providers": b'{"providers": []}',
-    "a provider": b'{"providers": {"understudy": "x"}}',
+    "a provider": b'{"providers": {"understudy_main": "x"}}',
     "defaults": b'{"agents": {"defaults": 5}}',
     "large": b'{"a": "' + b"x" * 4_000_001 + b'"}',
 }

@@ -36,7 +36,7 @@ class Way:
         return {"X-Understudy-Role": self.role} | ({"X-Understudy-Sensitivity": "private"} if self.private else {})
 
 
-MAIN = Way("Understudy", "understudy", "main")
+MAIN = Way("Understudy", "understudy_main", "main")
 DREAM = Way("Understudy dream", "understudy_dream", "dream")
 PRIVATE = Way("Understudy private", "understudy_private", "main", PRIVATE_MODEL, private=True)
 
