@@ -86,6 +86,12 @@ def test_a_new_file_is_made_where_nanobot_looks(command, tmp_path: Path, monkeyp
     assert "understudy key add nanobot" in ended.out
 
 
+def test_the_page_has_what_is_written() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "nanobot.md").read_text()
+    shown = page.split("```json\n")[1].split("```")[0]
+    assert json.dumps(merged({}, mcp=Mcp("/usr/local/bin/understudy")), indent=2) + "\n" == shown
+
+
 def test_everything_else_stays_as_it_was(command, config: Path) -> None:
     assert command("nanobot", "init", "--config", str(config), "--yes", "--api-base", "http://[::1]:9/v1/").code == 0
     text = config.read_text()
@@ -251,6 +257,7 @@ def test_what_cannot_be_merged_is_named_and_nothing_is_written(command, config: 
     error = json.loads(ended.out)["error"]
     assert (ended.code, error["type"]) == (2, "ConfigError")
     assert error["remedy"]
+    assert kind not in ("folder", "link") or f"is a {kind}" in error["message"]
     assert "Traceback" not in ended.err
     assert sorted(os.listdir(config.parent)) == before
     if kind in WRONG:
