@@ -70,7 +70,7 @@ async def test_tools_are_listed_without_a_store_a_network_or_a_heavy_import(tmp_
 
 
 async def test_two_at_once_and_one_of_a_subagent(tmp_path: Path) -> None:
-    slow, latency = script("groq"), 3.0
+    slow, latency = script("groq"), 4.0
     slow = slow.model_copy(update={"models": tuple(m.model_copy(update={"latency": latency}) for m in slow.models)})
     with open_house(tmp_path / "house", {"groq": slow}, top=TOP) as house:
         async with open_nanobot(tmp_path / "bot", house.config) as bot:
@@ -132,18 +132,14 @@ async def test_files_are_of_the_workspace_alone(tmp_path: Path) -> None:
     assert CANARY.encode() not in house.bytes_at("groq")
 
 
-@pytest.mark.parametrize("kind", ["config", "no config", "store", "nobody"])
+@pytest.mark.parametrize("kind", ["config", "store"])
 async def test_what_is_dead_is_an_error_the_model_reads(tmp_path: Path, kind: str) -> None:
     with open_house(tmp_path / "house", {"groq": script("groq")}, top=TOP) as house:
         async with open_nanobot(tmp_path / "bot", house.config) as bot:
             if kind == "config":
                 house.config.write_text("not = [toml")
-            elif kind == "no config":
-                house.config.unlink()
-            elif kind == "store":
-                (bot.folder / "understudy").write_text("a file where the folder belongs")
             else:
-                house.config.write_text("")
+                (bot.folder / "understudy").write_text("a file where the folder belongs")
             bot.speaks(handing(FRUIT, FRUIT))
             out = await bot.run(*bot.agent("Do it."))
             said = told(bot)

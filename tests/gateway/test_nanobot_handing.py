@@ -158,6 +158,18 @@ def test_what_is_mended_works_with_the_next_call(tmp_path: Path) -> None:
     assert isinstance(second, Done)
 
 
+@pytest.mark.parametrize(("kind", "error"), [("no config", "ConfigError"), ("no folder", "StoreError")])
+def test_what_is_not_there_is_told(tmp_path: Path, kind: str, error: str) -> None:
+    with open_house(tmp_path / "house", {"groq": script("groq")}, top=TOP) as house:
+        if kind == "no config":
+            house.config.unlink()
+        else:
+            (tmp_path / "state").write_text("a file where the folder belongs")
+        told = handed(FRUIT, FRUIT)
+        assert house.received("groq") == 0
+    assert [isinstance(one, Refusal) and one.kind for one in told] == [error, error]
+
+
 def test_simulated_models_are_not_taken_for_real_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from understudy.config import discover
 
