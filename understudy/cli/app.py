@@ -26,6 +26,8 @@ policies = typer.Typer(help="The versioned routing tables.", rich_markup_mode=No
 app.add_typer(policies, name="policy")
 callers = typer.Typer(help="The keys of those who ask over the wire.", rich_markup_mode=None, no_args_is_help=False)
 app.add_typer(callers, name="key")
+nanobots = typer.Typer(help="understudy as nanobot's model.", rich_markup_mode=None, no_args_is_help=False)
+app.add_typer(nanobots, name="nanobot")
 
 Work = Callable[[], int]  # returns the exit code
 Config = Annotated[str | None, typer.Option("--config", metavar="PATH", help="The configuration file.")]
@@ -243,6 +245,31 @@ def key_revoke(
     from understudy.cli.callers import revoke as work
 
     return _later(lambda: work(_config(context, config), name))
+
+
+@nanobots.command("init")
+def nanobot_init(
+    context: typer.Context,
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="PATH", help="nanobot's config.json; else ~/.nanobot/config.json."),
+    ] = None,
+    api_base: Annotated[
+        str, typer.Option("--api-base", metavar="URL", help="Where understudy serve listens.")
+    ] = "http://127.0.0.1:8791/v1",
+    mcp: Annotated[bool, typer.Option("--mcp", help="Offer delegate as an MCP server, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+    as_json: AsJson = False,
+) -> Work:
+    """Put understudy into nanobot's configuration.
+
+    A provider and a preset for each role, the key by reference. Shows what changes, asks, and keeps the old file
+    beside the new one. Everything else in it stays as it is.
+    """
+    from understudy.cli.nanobot import init as work
+
+    own = context.find_root().params.get("config")
+    return lambda: work(config, api_base=api_base, mcp=mcp, yes=yes, as_json=as_json, config=own)
 
 
 @app.command()

@@ -142,7 +142,7 @@ class Director:
             from understudy.director.validators import check_schema
 
             check_schema(task.schema)
-        named = task.session is not None
+        named = task.session is not None and task.remember
         session = f"s-{secrets.token_hex(5)}" if task.session is None else task.session
         _check_session(session)
         seconds = self.settings.deadline if task.deadline is None else task.deadline
@@ -157,7 +157,7 @@ class Director:
         self, task: Task, session: str, seconds: float, events: asyncio.Queue[Event | None] | None, *, named: bool
     ) -> Reply:
         parts = self.parts
-        known = await parts.store.sessions.get(session) if named and task.remember else None
+        known = await parts.store.sessions.get(session) if named else None
         private = False
         if known is not None and known.turns and not task.history:
             task = replace(task, history=trim(known.turns))
@@ -175,7 +175,7 @@ class Director:
             )
             late.reply_id, late.attempts, late.skipped = trail.id, trail.all_attempts(), tuple(trail.skipped)
             raise late from None
-        if named and task.remember:
+        if named:
             turn = Turn(task.text, reply.text)
             try:
                 await parts.store.sessions.append(
