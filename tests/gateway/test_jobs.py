@@ -120,7 +120,6 @@ class Stagehand:
                 raise ZeroDivisionError("canary of a text")
             yield Text("x")
             yield Finished(reply_to(task))
-            self.ended.append("whole")
         except BaseException as error:
             self.ended.append(type(error).__name__)
             raise
@@ -423,7 +422,7 @@ async def test_leases_are_renewed(director: Stagehand, clock: Now) -> None:
             clock.time += 10.0
             then = clock.time
             await until(lambda: lease(director) >= then + 20.0)  # noqa: B023 - called at once
-            assert await director.store.jobs.take("other", 1, 30.0) == ()
+            assert await director.store.jobs.take("other", 1, 30.0, over=clock.time) == ()
         assert (await jobs.get(bot, job.id)).state == "running"
 
 
@@ -453,7 +452,7 @@ async def test_a_dead_ones_jobs_are_taken_over(director: Stagehand, clock: Now) 
     bot = await key(director)
     jobs = Jobs(director, clock)  # type: ignore[arg-type]
     job = await jobs.submit(bot, Task("hello"))
-    await director.store.jobs.take("dead", 1, 30.0)
+    await director.store.jobs.take("dead", 1, 30.0, over=None)
     async with jobs:
         await asyncio.sleep(0.1)
         assert (await jobs.get(bot, job.id)).state == "running"
@@ -625,3 +624,24 @@ async def test_a_reader_that_leaves_is_forgotten(director: Stagehand, clock: Now
 def test_jobs_without_room(director: Stagehand, clock: Now, wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Jobs(director, clock, **wrong)  # type: ignore[arg-type]
+
+
+async def test_time_that_passes_before_the_turn_to_write_takes_nothing_from_the_living(
+    director: Stagehand, clock: Now, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = await key(director)
+    write = director.store.database.write
+
+    async def sleepy(*args: Any, **more: Any) -> Any:
+        if director.seen:
+            clock.time += 100.0
+        return await write(*args, **more)
+
+    monkeypatch.setattr(director.store.database, "write", sleepy)
+    async with opened(director, clock, at_once=2) as jobs:
+        job = await jobs.submit(bot, Task("wait"))
+        await until(lambda: director.seen)
+        await asyncio.sleep(0.2)
+        assert (await ended(jobs, bot, await jobs.submit(bot, Task("hello")))).attempts == 1
+        assert (await jobs.get(bot, job.id)).attempts == 1
+        await jobs.cancel(bot, job.id)

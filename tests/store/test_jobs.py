@@ -27,7 +27,11 @@ async def add(store: Store, new: NewJob = NEW, most: int = 100, most_each: int =
 
 
 async def take(store: Store, owner: str = "me", most: int = 1) -> list[str]:
-    return [job.id for job in await store.jobs.take(owner, most, LEASE)]
+    return [job.id for job in await store.jobs.take(owner, most, LEASE, over=now(store))]
+
+
+def now(store: Store) -> float:
+    return store.jobs._clock.now()
 
 
 def state(store: Store, name: str) -> str:
@@ -46,7 +50,7 @@ async def test_the_life_of_a_job(store: Store, clock: HandClock) -> None:
     assert store.jobs.find(job.id) == job
     assert store.jobs.counts() == {"queued": 1, "running": 0}
     clock.time += 5
-    (taken,) = await store.jobs.take("me", 5, LEASE)
+    (taken,) = await store.jobs.take("me", 5, LEASE, over=now(store))
     assert (taken.id, taken.caller, taken.keyed, taken.task) == (job.id, "bot", True, NEW.task)
     assert store.jobs.held("me") == {job.id: False}
     await store.jobs.tell("me", {job.id: [{"type": "stage", "name": "gate", "detail": ""}]})
@@ -124,7 +128,7 @@ async def test_a_lease_that_ends_gives_the_job_away_once(store: Store, clock: Ha
     assert await take(store, "two") == []
     clock.time += 2
     assert store.jobs.has_work(0)
-    assert [j.id for j in await store.jobs.take("two", 1, LEASE, take_over=False)] == []
+    assert [j.id for j in await store.jobs.take("two", 1, LEASE, over=None)] == []
     assert await take(store, "two") == [job.id]
     assert store.jobs.held("one") == {}
     await store.jobs.renew("one", LEASE)
@@ -144,6 +148,18 @@ async def test_a_lease_from_before_the_clock_was_set_back_holds_nothing(store: S
     job = await add(store)
     await take(store, "dead")
     clock.time -= LONGEST_LEASE + 1
+    assert await take(store, "two") == [job.id]
+
+
+async def test_who_judges_by_an_old_time_takes_no_lease_that_was_renewed_since(store: Store, clock: HandClock) -> None:
+    job = await add(store)
+    await take(store, "one")
+    looked = clock.now()
+    clock.time += 2 * LONGEST_LEASE
+    await store.jobs.renew("one", LEASE)
+    assert await store.jobs.take("two", 1, LEASE, over=looked) == ()
+    clock.time += LEASE + 1
+    assert await store.jobs.take("two", 1, LEASE, over=looked) == ()
     assert await take(store, "two") == [job.id]
 
 
@@ -198,7 +214,7 @@ async def test_interactive_ones_first_and_callers_in_turn(store: Store) -> None:
         for number in range(6 if caller == "flood" else 2):
             await add(store, replace(NEW, caller=caller, priority=priority, session=str(number)))
     order: list[str] = []
-    while taken := await store.jobs.take("me", 1, LEASE):
+    while taken := await store.jobs.take("me", 1, LEASE, over=now(store)):
         order += [f"{t.caller}" for t in taken]
         await store.jobs.end("me", taken[0].id, "done")
     assert order == ["flood", "small"] * 2 + ["flood"] * 4 + ["batch", "flood"] * 2 + ["flood"] * 4
@@ -207,7 +223,7 @@ async def test_interactive_ones_first_and_callers_in_turn(store: Store) -> None:
 async def test_who_has_fewest_running_goes_next(store: Store) -> None:
     for caller in ("flood", "flood", "flood", "flood", "small"):
         await add(store, replace(NEW, caller=caller))
-    taken = await store.jobs.take("me", 4, LEASE)
+    taken = await store.jobs.take("me", 4, LEASE, over=now(store))
     assert Counter(t.caller for t in taken) == {"flood": 3, "small": 1}
     assert {t.caller for t in taken[:2]} == {"flood", "small"}
 

@@ -152,7 +152,8 @@ class Runners:
         free = self._at_once - len(self._runs)
         if self._taking and self._table.has_work(free):
             calm = now < self._calm_until <= now + self._lease / 2
-            for job in await self._table.take(self.owner, free, self._lease, take_over=not calm):
+            # Judged by the time of this look: it may sleep or be suspended before its turn to write comes.
+            for job in await self._table.take(self.owner, free, self._lease, over=None if calm else now):
                 if self._taking:
                     self._begin(job)
                 else:  # closed meanwhile

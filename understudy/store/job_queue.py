@@ -111,10 +111,10 @@ def has_work(db: sqlite3.Connection, now: float, *, free: bool) -> bool:
     return any(db.execute(f"SELECT 1 FROM jobs WHERE {where} LIMIT 1", values).fetchone() for where, values in asks)  # noqa: S608
 
 
-def sweep(db: sqlite3.Connection, now: float, *, take_over: bool) -> None:
-    """What is over: leases of the dead, waiting beyond a deadline, results nobody may fetch any more."""
-    over = _some(db, _OVER, now, now) if take_over else []
-    for (name,) in over:
+def sweep(db: sqlite3.Connection, now: float, *, over: float | None) -> None:
+    """What is over: leases that had ended by then, waiting beyond a deadline, results nobody may fetch any more."""
+    # Its owner may have renewed it since: what looks odd by one of the two times is not by the other.
+    for (name,) in [] if over is None else _some(db, _OVER, min(over, now), max(over, now)):
         tried, cancel = db.execute("SELECT attempts, cancel FROM jobs WHERE id = ?", (name,)).fetchone()
         if tried >= TRIES and not cancel:
             finish(db, name, FAILED, now, error=_failed("lost"))

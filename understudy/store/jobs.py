@@ -127,15 +127,15 @@ class JobTable:
         now = self._clock.now()
         return self._database.glance(lambda db: job_queue.has_work(db, now, free=most > 0))
 
-    async def take(self, owner: str, most: int, lease: float, *, take_over: bool = True) -> tuple[Taken, ...]:
+    async def take(self, owner: str, most: int, lease: float, *, over: float | None) -> tuple[Taken, ...]:
         """Up to so many jobs that are the owner's for `lease` seconds, and the end of what is over.
 
-        take_over=False: leases that have ended are left alone.
+        over: leases that had ended at this time are taken over; None: none are.
         """
 
         def take(db: sqlite3.Connection) -> tuple[Taken, ...]:
             now = self._clock.now()
-            job_queue.sweep(db, now, take_over=take_over)
+            job_queue.sweep(db, now, over=over)
             taken: list[Taken] = []
             while len(taken) < most and (seq := job_queue.next_in_turn(db)) is not None:
                 found = job_queue.begin(db, seq, owner, now, lease)
