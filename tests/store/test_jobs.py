@@ -13,6 +13,7 @@ import pytest
 
 from tests.store.clock import HandClock
 from understudy.errors import QueueFull, StoreError
+from understudy.store import job_queue
 from understudy.store.database import Database
 from understudy.store.job_queue import LATELY, LONGEST_LEASE, REMEMBERED
 from understudy.store.jobs import LONGEST_EVENTS, Job, NewJob
@@ -333,3 +334,30 @@ async def test_a_store_of_the_version_before_has_an_empty_queue(home: Path, cloc
         assert not store.jobs.has_work(1)
         await add(store)
         assert store.jobs.has_work(1)
+
+
+async def test_no_look_and_no_turn_goes_through_all_that_ever_was(store: Store) -> None:
+    def spent(db: sqlite3.Connection) -> int:
+        steps = 0
+
+        def step() -> None:
+            nonlocal steps
+            steps += 1
+
+        db.set_progress_handler(step, 100)
+        job_queue.has_work(db, 1e6, free=True)
+        job_queue.next_in_turn(db)
+        job_queue.pace(db, 1e6, "bot")
+        job_queue.waiting(db, "bot")
+        db.set_progress_handler(None, 0)
+        return steps
+
+    for caller in ("bot", "other"):
+        await add(store, replace(NEW, caller=caller))
+    before = await store.database.read(spent)
+    query = (
+        "INSERT INTO jobs (id, caller, key, session, state, priority, created, due, keep, started, ended, expires)"
+        " SELECT id || ?, caller, key, session, 'done', priority, created, due, keep, 0, 0, 2e6 FROM jobs WHERE seq = 1"
+    )
+    await store.database.write(lambda db: db.executemany(query, [(n,) for n in range(5000)]))
+    assert await store.database.read(spent) <= before + 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -143,12 +144,13 @@ def next_in_turn(db: sqlite3.Connection) -> int | None:
     heads: list[tuple[object, int]] = db.execute(oldest, (first,)).fetchall()
     if len(heads) < 2:
         return heads[0][1] if heads else None
-    running = dict(db.execute("SELECT caller, count(*) FROM jobs WHERE state = 'running' GROUP BY caller"))
+    # Counted here: SQLite would group by going through all jobs there ever were.
+    running = Counter(row[0] for row in db.execute("SELECT caller FROM jobs WHERE state = 'running'"))
 
     def turn(head: tuple[object, int]) -> tuple[int, int, int]:
         caller, seq = head
         last = db.execute("SELECT max(turn) FROM jobs WHERE caller = ?", (caller,)).fetchone()[0]
-        return running.get(caller, 0), last, seq
+        return running[caller], last, seq
 
     return min(heads, key=turn)[1]
 
