@@ -64,7 +64,12 @@ async def mcp(config: str | None, serving: Serving) -> int:
 
         return make_director(config)
 
-    desk = Desk(make, terms, at_once=serving.at_once)
+    def warm(director: Director) -> None:
+        from understudy.cli.warm import load_workers
+
+        load_workers(director.parts.fleet)
+
+    desk = Desk(make, terms, at_once=serving.at_once, warm=warm)
     if serving.http:
         return await _over_http(desk, serving)
     if sys.stdin is not None and sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison]

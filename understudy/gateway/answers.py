@@ -56,7 +56,7 @@ class Answers:
         oldest = self._clock.now() - KEPT
         for path in self._all():
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime < oldest:
+                if path.lstat().st_mtime < oldest:
                     path.unlink()
 
     def _all(self) -> Iterator[Path]:

@@ -33,12 +33,24 @@ SOONEST = 0.5  # seconds without which a task is not begun
 
 
 class Desk:
-    """`make` gives the director, not open yet; it is called again when opening it failed, for it may be mended."""
+    """Both functions are called in a thread.
 
-    def __init__(self, make: Callable[[], Director], terms: Terms, *, at_once: int = 8) -> None:
+    `make` gives the director, not open yet; it is called again when opening it failed, for it may be mended. `warm` is
+    given it once it is open, to load what its first task would wait for.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Director],
+        terms: Terms,
+        *,
+        at_once: int = 8,
+        warm: Callable[[Director], None] | None = None,
+    ) -> None:
         self.terms = terms
         self.director: Director | None = None  # once it is open
         self._make = make
+        self._warm = warm
         self._places = asyncio.Semaphore(at_once)
         self._opening: asyncio.Task[Director] | None = None
         self._running: set[asyncio.Task[Any]] = set()
@@ -78,6 +90,11 @@ class Desk:
         director = await asyncio.to_thread(self._make)  # its imports take a second, in which a handshake is answered
         with at_most(self.terms.deadline or math.inf):
             self.director = await director.__aenter__()
+        if self._warm is not None:
+            warming = asyncio.create_task(asyncio.to_thread(self._warm, director))
+            self._running.add(warming)
+            warming.add_done_callback(self._running.discard)
+            warming.add_done_callback(_look_at)
         return director
 
     async def delegate(

@@ -209,5 +209,7 @@ def _described(name: str) -> Any:
         name=name,
         description=about,
         input_schema=arguments,
+        # Claude Code shows a model nothing but the names of the others, until it asks for them.
+        _meta={"anthropic/alwaysLoad": True} if name == "delegate" else None,
         annotations=types.ToolAnnotations(read_only_hint=not asks, destructive_hint=False, open_world_hint=asks),
     )
