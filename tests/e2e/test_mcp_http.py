@@ -113,8 +113,10 @@ async def test_without_a_right_key_nothing_is_done(tmp_path: Path) -> None:
                     assert answer.json()["error"]["remedy"]
                     assert (header or "none").removeprefix("Bearer ") not in answer.text
             assert answer.headers["retry-after"]
+            bare = {**WANTS, "x-api-key": other}
+            assert (await http.post(url, json=HELLO, headers=bare)).status_code == 403
         assert house.received("groq") == 0
-    assert [u["status"] for u in audit(tmp_path)] == [401, 401, 401, 403, 429]
+    assert [u["status"] for u in audit(tmp_path)] == [401, 401, 401, 403, 429, 403]
 
 
 async def test_one_caller_sees_nothing_of_another(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -197,3 +199,20 @@ async def test_nobody_gets_past_the_door_without_a_key() -> None:
     assert (let_in, sent[0]["status"]) == ([], 401)
     await Doorkeeper(inner, None)(dict(request), receive, send_)
     assert let_in == ["/mcp"]
+
+
+STRAY = """
+import os
+from understudy.gateway.stdio import _claimed
+with _claimed() as (_, wire):
+    print("stray", flush=True)
+    os.system("echo child")
+    os.write(wire, b"wire")
+print("after")
+"""
+
+
+def test_nothing_but_the_protocol_is_on_standard_output() -> None:
+    done = subprocess.run([sys.executable, "-c", STRAY], capture_output=True, text=True, check=True)
+    assert done.stdout == "wireafter\n"
+    assert done.stderr == "stray\nchild\n"

@@ -32,6 +32,7 @@ CONNECTIONS = 400
 SCOPE = "chat"  # what a key must allow
 CALLER = "understudy.caller"  # where the caller stands in the scope of its request
 
+_KEYS = (b"authorization", b"x-api-key")  # where a key may stand
 _STATUS: tuple[tuple[type[UnderstudyError], int], ...] = (
     (Unauthorized, 401),
     (Forbidden, 403),
@@ -123,9 +124,9 @@ class Doorkeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._keys is not None:
-            header = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"authorization"), None)
+            given = {k: v.decode("latin-1") for k, v in reversed(scope["headers"]) if k in _KEYS}
             try:
-                caller = await self._keys.who(header, SCOPE)
+                caller = await self._keys.who(next((given[name] for name in _KEYS if name in given), None), SCOPE)
             except UnderstudyError as error:
                 await self._turn_away(error, send)
                 return
