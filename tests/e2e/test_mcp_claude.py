@@ -21,6 +21,7 @@ from understudy.types import Caller
 
 pytestmark = [
     pytest.mark.claude,
+    pytest.mark.slow,
     pytest.mark.skipif(find_claude() is None, reason="no claude; scripts/install_claude.sh installs it"),
 ]
 FRUIT = {"task": "Name a fruit.", "intent": "quick_qa"}

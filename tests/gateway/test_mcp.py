@@ -134,7 +134,7 @@ async def test_what_the_tools_say_of_themselves_is_true(tmp_path: Path) -> None:
             done = await client.call_tool("delegate", whole)
             assert not done.is_error
             # It stands in every request of a Claude Code that has it.
-            assert len(json.dumps(tools["delegate"].input_schema) + (tools["delegate"].description or "")) < 2500
+            assert len(json.dumps(tools["delegate"].input_schema) + (tools["delegate"].description or "")) < 1700
             about = tools["delegate"].description or ""
             assert "you have already read" in about, "privacy comes too late for what a cloud model has read"
 
