@@ -300,6 +300,58 @@ def explain(
 
 
 @app.command()
+def mcp(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP, not on the standard streams.")] = False,
+    host: Annotated[str | None, typer.Option("--host", metavar="HOST", help="Of --http; else 127.0.0.1.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", help="Of --http; else 8792; 0: a free one.")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Of --http on this machine only: ask for no key.")] = False,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="Of --http: another name it is called by; again for more."),
+    ] = None,
+    deadline: Annotated[
+        float, typer.Option("--deadline", metavar="SECONDS", help="The most a call takes: less than its client waits.")
+    ] = 25.0,
+    at_once: Annotated[
+        int, typer.Option("--at-once", metavar="N", min=1, max=100, help="Tasks of delegate_many that run at once.")
+    ] = 8,
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--files",
+            metavar="FOLDER",
+            help="Files below it may be named in tasks; again for more. Without one: all files, over HTTP none.",
+        ),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="All that is handed in stays on this machine.")] = False,
+    config: Config = None,
+) -> Work:
+    """Serve Claude Code and other MCP clients.
+
+    They hand their work down with the tools delegate and delegate_many; fleet, budget and explain say who can work,
+    what is left and why. Over HTTP each caller needs a key: understudy key add NAME.
+    """
+    from understudy.cli.mcp import Serving
+    from understudy.cli.mcp import mcp as work
+
+    serving = Serving(
+        http=http,
+        host=host,
+        port=port,
+        open=open_,
+        names=tuple(name or ()),
+        deadline=deadline,
+        at_once=at_once,
+        files=tuple(files or ()),
+        private=private,
+    )
+    return _later(lambda: work(_config(context, config), serving))
+
+
+@app.command()
 def init(
     context: typer.Context,
     force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
