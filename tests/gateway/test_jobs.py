@@ -34,6 +34,7 @@ from understudy.types import (
     Attempt,
     Balance,
     Caller,
+    Chat,
     Event,
     Finished,
     Guess,
@@ -583,6 +584,10 @@ WHOLE = Task(
     plan=False,
     priority=Priority.BATCH,
     patience=1.5,
+    instructions="Be brief.",
+    remember=False,
+    candidate="groq/m",
+    chat=Chat("openai", {"messages": []}, 5, 9, frozenset({"tools"}), ("said",), remote=True, tie="t"),
 )
 
 

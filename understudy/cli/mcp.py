@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from understudy.cli.terminal import hint, say
-from understudy.errors import UsageError
+from understudy.errors import ConfigError, UsageError
 from understudy.gateway.delegation import LONGEST, Terms
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from understudy.gateway.desk import Desk
 
 PORT = 8792
+OLDEST = 2  # of the package mcp, its major version
 DEADLINE = 25.0  # seconds: nanobot gives up after 30 and does not say so, others after 60
 AT_ONCE = 8
 
@@ -57,6 +58,7 @@ async def mcp(config: str | None, serving: Serving) -> int:
     """Raises UsageError; over HTTP also what opening the director raises."""
     from understudy.gateway.desk import Desk
 
+    _check_version()
     terms = serving.terms()
 
     def make() -> Director:
@@ -80,6 +82,18 @@ async def mcp(config: str | None, serving: Serving) -> int:
     async with desk:
         await serve_stdio(make_server(Tools(desk), lambda _request: None))
     return 0
+
+
+def _check_version() -> None:
+    """An environment shared with nanobot has an older mcp, which speaks to clients only."""
+    from importlib.metadata import version
+
+    found = version("mcp")
+    if int(found.partition(".")[0]) < OLDEST:
+        raise ConfigError(
+            f"The package mcp {found} of this environment is older than {OLDEST}.",
+            remedy="Install understudy into an environment of its own, and name its program to the client.",
+        )
 
 
 async def _over_http(desk: Desk, serving: Serving) -> int:

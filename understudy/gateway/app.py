@@ -17,6 +17,7 @@ from understudy.gateway.dialects import chat, embeddings, messages, responses
 from understudy.gateway.dialects.refusals import Refusal
 from understudy.gateway.exchange import Dialect, Exchange
 from understudy.gateway.fields import parse
+from understudy.gateway.jobs_api import JobsEndpoint, cancel, follow, look, submit
 from understudy.gateway.limits import Limits, Slow
 from understudy.gateway.service import Service
 
@@ -45,6 +46,10 @@ def application(service: Callable[[], Service], ready: Callable[[], str]) -> Lim
         Route("/v1/messages/count_tokens", _Plain(service, _count, "chat", messages.failure), methods=["POST"]),
         Route("/v1/models", _Plain(service, _models, "chat"), methods=["GET"]),
         Route("/v1/models/{name:path}", _Plain(service, _model, "chat"), methods=["GET"]),
+        Route("/v1/jobs", JobsEndpoint(service, submit), methods=["POST"]),
+        Route("/v1/jobs/{id}", JobsEndpoint(service, look), methods=["GET"]),
+        Route("/v1/jobs/{id}", JobsEndpoint(service, cancel), methods=["DELETE"]),
+        Route("/v1/jobs/{id}/events", JobsEndpoint(service, follow), methods=["GET"]),
         Route("/healthz", _Endpoint(_Health()), methods=["GET"]),
         Route("/readyz", _Endpoint(_Ready(ready)), methods=["GET"]),
     ]

@@ -16,6 +16,7 @@ from understudy.gateway.audit import Audit, Use
 from understudy.gateway.dialects.given import Given
 from understudy.gateway.dialects.refusals import Refusal, refusal_of
 from understudy.gateway.dialects.words import Wanted
+from understudy.gateway.jobs import Jobs
 from understudy.gateway.keys import Keys, looks_like_ours
 from understudy.store.callers import SCOPES
 from understudy.telemetry.log import log
@@ -34,6 +35,7 @@ class Service:
     director: Director
     keys: Keys
     audit: Audit
+    jobs: Jobs
     is_open: bool = False
     under_way: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 

@@ -19,9 +19,10 @@ from understudy.director.director import Director
 from understudy.errors import StoreError, UnderstudyError, UsageError
 from understudy.gateway.app import application
 from understudy.gateway.audit import Audit
+from understudy.gateway.jobs import Jobs
 from understudy.gateway.keys import Keys
 from understudy.gateway.protocol import Protocol
-from understudy.gateway.service import Service
+from understudy.gateway.service import ANYBODY, Service
 from understudy.telemetry.log import log
 
 if TYPE_CHECKING:
@@ -116,9 +117,10 @@ class Serving:
     async def _open(self) -> Service:
         director = await Director.from_config(self.config).__aenter__()
         clock = director.parts.clock
-        return Service(
-            director, Keys(director.parts.store.callers, clock), Audit(director.home, clock), is_open=self.is_open
-        )
+        jobs = Jobs(director, clock, keyless=ANYBODY if self.is_open else None)
+        await jobs.__aenter__()
+        keys = Keys(director.parts.store.callers, clock)
+        return Service(director, keys, Audit(director.home, clock), jobs, is_open=self.is_open)
 
     async def _serve(self, listening: socket.socket) -> None:
         config = uvicorn.Config(
@@ -181,6 +183,7 @@ async def _retire(service: Service) -> None:
 
 
 async def _close(service: Service) -> None:
+    await service.jobs.close()
     for running in service.under_way:
         running.cancel()
     if service.under_way:
