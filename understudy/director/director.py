@@ -88,6 +88,13 @@ class Director:
         return self._home / "rehearsal" if simulated and all(simulated) else self._home
 
     @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of the specialists."""
+        from understudy.agents.specialists import specialists
+
+        return tuple(specialists())
+
+    @property
     def parts(self) -> Parts:
         if self._parts is None:
             raise UsageError("The director is not open.", remedy="Use: async with Director.from_config() as d: ...")

@@ -150,10 +150,8 @@ def _model(service: Service, request: Request) -> Mapping[str, Any]:
 
 
 def _models(service: Service, request: Request) -> Mapping[str, Any]:
-    from understudy.agents.specialists import specialists
-
     now = int(time.time())
-    own = ["understudy/auto", "understudy/private", *(f"understudy/{name}" for name in specialists())]
+    own = ["understudy/auto", "understudy/private", *(f"understudy/{name}" for name in service.director.agents)]
     listed = [{"id": name, "object": "model", "created": now, "owned_by": "understudy"} for name in dict.fromkeys(own)]
     for name, candidate in {c.name: c for c in service.director.parts.fleet}.items():
         told: dict[str, Any] = {"id": name, "object": "model", "created": now, "owned_by": candidate.provider}
