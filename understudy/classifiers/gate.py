@@ -35,7 +35,7 @@ class Gate:
         self._globs = tuple(compiled for glob in private_paths for compiled in _compile(glob))
         self._detectors = detectors.STRICT if operating_point == "strict" else detectors.BALANCED
         self._salt = os.urandom(16)
-        self._seen: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
 
     def judge(self, task: Task, session_private: bool = False) -> Verdict:
         """The verdict over all a task carries; spans are offsets into the task's own text. Raises UsageError."""
@@ -60,11 +60,11 @@ class Gate:
             return detectors.find(text, self._detectors)
         # An agent sends its long beginning again with each turn. What is kept of it is no text, and only in memory.
         name = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=self._salt).digest()
-        found = self._seen.get(name)
+        found = self._known.get(name)
         if found is None:
-            found = self._seen[name] = detectors.find(text, self._detectors)
-            if len(self._seen) > MOST:
-                self._seen.popitem(last=False)
+            found = self._known[name] = detectors.find(text, self._detectors)
+            if len(self._known) > MOST:
+                self._known.popitem(last=False)
         return found
 
     def _is_private_path(self, path: str) -> bool:

@@ -107,10 +107,7 @@ async def reply_of(
     checks: tuple[Check, ...] = (),
     steps: tuple[Reply, ...] = (),
 ) -> Reply:
-    if decided.task.candidate is not None:  # the director had no part in it
-        balance = budget.untouched(parts.settings, trail.session)
-    else:
-        balance, _ = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
+    balance, _ = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
     if any(a.simulated for a in trail.attempts):
         trail.note(SIMULATED)
     return Reply(
