@@ -128,7 +128,8 @@ class Database:
         """
         writer = self._start()
         if self._inline is None and writer.ready.done() and writer.ready.exception() is None:
-            self._inline = Inline(self.path, self._connect, writer.files)
+            with contextlib.suppress(OSError, sqlite3.Error):  # the writer's way tells what is wrong
+                self._inline = Inline(self.path, self._connect, writer.files)
         if self._inline is None or self._inline.thread != threading.get_ident():
             return await self.write(work, undo=undo)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -158,7 +159,11 @@ class Database:
             with contextlib.suppress(StoreError):
                 writer.submit(Operation(lambda _: None))
         for operation in operations:
-            operation.deliver()
+            if not ran and writer is not None and operation.left and operation.undo is None:
+                with contextlib.suppress(StoreError):
+                    writer.submit(operation)  # nobody waits for it any more, and it is done all the same
+            else:
+                operation.deliver()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on one consistent snapshot: what this process has written is in it."""
