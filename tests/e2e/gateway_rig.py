@@ -321,7 +321,7 @@ class Program(Clients):
 @asynccontextmanager
 async def program(config: Path, home: Path, *arguments: str) -> AsyncGenerator[Program]:
     """As its own process. The caller ends it, or it is asked to end and must with 0."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
     errors = home / "stderr.txt"
     with errors.open("wb") as told:
         process = subprocess.Popen(  # noqa: ASYNC220

@@ -90,7 +90,9 @@ async def test_openai_tools_in_two_turns(tmp_path: Path) -> None:
         client = server.openai(await server.key())
         messages: list[Any] = hello("What is the weather in Riga and Oslo?")
         tools: list[Any] = [WEATHER, SUM]
-        first = (await client.chat.completions.create(model="understudy/auto", messages=messages, tools=tools)).choices[0]
+        first = (await client.chat.completions.create(model="understudy/auto", messages=messages, tools=tools)).choices[
+            0
+        ]
         assert first.finish_reason == "tool_calls"
         calls = first.message.tool_calls
         assert calls is not None
@@ -100,7 +102,9 @@ async def test_openai_tools_in_two_turns(tmp_path: Path) -> None:
         ]
         messages += [first.message.model_dump(exclude_none=True)]
         messages += [{"role": "tool", "tool_call_id": c.id, "content": "rain"} for c in calls]
-        second = (await client.chat.completions.create(model="understudy/auto", messages=messages, tools=tools)).choices[0]
+        second = (
+            await client.chat.completions.create(model="understudy/auto", messages=messages, tools=tools)
+        ).choices[0]
         assert (second.message.content, second.finish_reason) == ("Rain in both.", "stop")
         sent = asked(stub)[-1].json
         assert sent["tools"] == tools
@@ -177,9 +181,7 @@ async def test_openai_logprobs(tmp_path: Path, stream: bool) -> None:
         plays(stub, Says("Good", logprobs=[token]))
         client = server.openai(await server.key())
         asking: Any = client.chat.completions.create
-        done = await asking(
-            model="understudy/auto", messages=hello(), logprobs=True, top_logprobs=2, stream=stream
-        )
+        done = await asking(model="understudy/auto", messages=hello(), logprobs=True, top_logprobs=2, stream=stream)
         assert asked(stub)[-1].json["top_logprobs"] == 2
         if not stream:
             assert done.choices[0].logprobs.content[0].logprob == -0.25
@@ -358,7 +360,7 @@ async def test_models_in_both_dialects(tmp_path: Path) -> None:
         with pytest.raises(NotFoundError):
             await client.models.retrieve("none/such")
         assert [m.id async for m in server.anthropic(secret).models.list()] == listed
-        first = [m async for m in server.anthropic(secret).models.list()][0]
+        first = next(m async for m in server.anthropic(secret).models.list())
         assert (first.type, first.display_name) == ("model", first.id)
         assert [m.id for m in (await server.groq(secret).models.list()).data] == listed
 
@@ -401,7 +403,10 @@ async def test_anthropic_tools_in_two_turns(tmp_path: Path, stream: bool) -> Non
         first = await ask(messages)
         assert first.stop_reason == "tool_use"
         assert [b.type for b in first.content] == ["text", "tool_use", "tool_use"]
-        assert [(b.id, b.input) for b in first.content[1:]] == [("call_1", {"city": "Riga"}), ("call_2", {"city": "Oslo"})]
+        assert [(b.id, b.input) for b in first.content[1:]] == [
+            ("call_1", {"city": "Riga"}),
+            ("call_2", {"city": "Oslo"}),
+        ]
         messages += [
             {"role": "assistant", "content": [b.model_dump(exclude_none=True) for b in first.content]},
             {
@@ -483,7 +488,11 @@ async def test_groq_sdk(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_ids_of_tool_calls_are_unique_whatever_comes(tmp_path: Path, stream: bool) -> None:
-    same = [("weather", {"city": "Riga"}, "call_1"), ("weather", {"city": "Oslo"}, "call_1"), ("weather", {"city": "Bonn"}, "")]
+    same = [
+        ("weather", {"city": "Riga"}, "call_1"),
+        ("weather", {"city": "Oslo"}, "call_1"),
+        ("weather", {"city": "Bonn"}, ""),
+    ]
     async with Stub() as stub, gateway(write_config(tmp_path, {"groq": stub.url}), tmp_path) as server:
         plays(stub, Says(calls=same))
         client = server.openai(await server.key())
