@@ -79,8 +79,10 @@ class _One:
         given: Given | None = None
         try:
             given = await self._answer()
-        except (ClientDisconnect, Slow, _Told):
+        except (ClientDisconnect, _Told):
             self.status = self.status or 499  # nobody is there to be told, or it was told already
+        except Slow:
+            await self._refuse(Refusal(408, "invalid_request_error", "timeout", "The request did not arrive in time."))
         except TooLarge:
             await self._refuse(Refusal(413, "request_too_large", "too_large", "The request is too large."))
         except Exception as error:  # noqa: BLE001  whatever it is, the client gets its own shape of an error
