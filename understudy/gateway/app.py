@@ -19,7 +19,7 @@ from understudy.gateway.dialects.refusals import Refusal
 from understudy.gateway.exchange import Dialect, Exchange
 from understudy.gateway.fields import parse
 from understudy.gateway.jobs_api import JobsEndpoint, cancel, follow, look, submit
-from understudy.gateway.limits import Limits, Slow
+from understudy.gateway.limits import Limits, Slow, TooLarge
 from understudy.gateway.service import Service
 
 if TYPE_CHECKING:
@@ -91,8 +91,10 @@ class _Plain:
             await service.who(request.headers, client, self.scope)
             told = self.told(service, request)
             response = JSONResponse(await told if isinstance(told, Awaitable) else told)
-        except (ClientDisconnect, Slow):
+        except ClientDisconnect:
             return
+        except (Slow, TooLarge):
+            raise  # answered for all in one place
         except Exception as error:  # noqa: BLE001  as in an exchange
             refusal = service.refusal(error)
             response = JSONResponse(self.failure(refusal), refusal.status, headers=refusal.headers)
@@ -139,10 +141,18 @@ class _Fallback:
                 await _missing(scope, status)(scope, receive, send)
 
 
+_WORDS = {
+    404: "There is no such path.",
+    405: "That path takes another method.",
+    408: "The request did not arrive in time.",
+    413: "The request is too large.",
+}
+
+
 def _missing(scope: Scope, status: int) -> Response:
-    words = {404: "There is no such path.", 405: "That path takes another method."}
-    error = {"message": words.get(status, "This is a bug in understudy."), "type": "invalid_request_error"}
-    return JSONResponse({"error": {**error, "param": None, "code": str(status)}}, status)
+    error = {"message": _WORDS.get(status, "This is a bug in understudy."), "type": "invalid_request_error"}
+    headers = {"connection": "close"} if status in (408, 413) else None  # the rest of the body is not waited for
+    return JSONResponse({"error": {**error, "param": None, "code": str(status)}}, status, headers=headers)
 
 
 async def _count(service: Service, request: Request) -> Mapping[str, Any]:

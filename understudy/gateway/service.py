@@ -18,6 +18,7 @@ from understudy.gateway.dialects.refusals import Refusal, refusal_of
 from understudy.gateway.dialects.words import Wanted
 from understudy.gateway.jobs import Jobs
 from understudy.gateway.keys import Keys, looks_like_ours
+from understudy.gateway.loopback import is_here
 from understudy.store.callers import SCOPES
 from understudy.telemetry.log import log
 from understudy.types import Caller, Chat, Piece, Reply
@@ -43,8 +44,8 @@ class Service:
         """Whose request it is. Raises Unauthorized, Forbidden, RateRefused."""
         header = headers.get("authorization") or headers.get("x-api-key")
         if self.is_open and (header is None or not looks_like_ours(header)):  # SDKs send some key whatever happens
-            if client not in ("127.0.0.1", "::1"):
-                raise Forbidden("Without a key only this machine may ask.", remedy="Send a key.")
+            if not is_here(client, headers):
+                raise Forbidden("Without a key only programs on this machine may ask.", remedy="Send a key.")
             return ANYBODY
         return await self.keys.who(header, scope)
 
