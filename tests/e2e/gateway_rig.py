@@ -25,7 +25,7 @@ from understudy.config.load import load
 from understudy.gateway.app import application
 from understudy.gateway.audit import Audit
 from understudy.gateway.jobs import Jobs
-from understudy.gateway.keys import Keys
+from understudy.gateway.keys import AGE, Keys
 from understudy.gateway.protocol import Protocol
 from understudy.gateway.service import ANYBODY, Service
 from understudy.store.callers import SCOPES
@@ -255,16 +255,15 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def gateway(
-    config: Path, home: Path, *, is_open: bool = False, most_queued: int = 1000
+    config: Path, home: Path, *, is_open: bool = False, most_queued: int = 1000, age: float = AGE
 ) -> AsyncGenerator[Gateway]:
     """In this process, in this loop: what is patched here holds there."""
     settings, _ = load(config)
     async with Director(settings, home) as director:
         clock = director.parts.clock
         async with Jobs(director, clock, keyless=ANYBODY if is_open else None, most_queued=most_queued) as jobs:
-            service = Service(
-                director, Keys(director.parts.store.callers, clock), Audit(director.home, clock), jobs, is_open=is_open
-            )
+            keys = Keys(director.parts.store.callers, clock, age=age)
+            service = Service(director, keys, Audit(director.home, clock), jobs, is_open=is_open)
             listening = socket.create_server(("127.0.0.1", 0), backlog=256)
             server = _Server(
                 uvicorn.Config(
