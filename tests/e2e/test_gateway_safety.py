@@ -263,6 +263,7 @@ async def test_without_keys_nobody_else_is_let_in(tmp_path: Path) -> None:
             {"host": "evil.example:8791"},
             {"origin": "https://evil.example"},
             {"origin": "null"},
+            {"origin": "http://localhost:1"},
             {"host": "127.0.0.1.evil.example"},
         ):
             for path in ALL:
@@ -272,7 +273,7 @@ async def test_without_keys_nobody_else_is_let_in(tmp_path: Path) -> None:
             assert (await server.http(**headers).get("/v1/models")).status_code == 403
         assert len(asked(cloud)) == before
         port = server.url.rpartition(":")[2]
-        for headers in ({"host": f"localhost:{port}"}, {"host": "[::1]"}, {"origin": f"http://localhost:{port}"}):
+        for headers in ({"host": f"localhost:{port}"}, {"host": "[::1]"}, {"origin": f"http://127.0.0.1:{port}"}):
             assert (await server.http(**headers).post(CHAT, json=body)).status_code == 200, headers
         key = await server.key()
         named = await server.http(key, host="models.corp.example").post(CHAT, json=body)
