@@ -120,6 +120,7 @@ class Chat:
     needs: frozenset[str] = frozenset()  # capabilities: tools, vision, logprobs
     texts: tuple[str, ...] = field(default=(), repr=False)  # every string in it that a reader would see
     remote: bool = False  # it names images by their address: only who is elsewhere may fetch them
+    plain: bool = True  # it is only text in turns: who takes no conversation as it is can be told it in words
     tie: str = ""  # names the conversation, so that it stays with who answered it last; empty: it has no name
     live: Callable[[Piece], None] | None = field(default=None, repr=False)
 

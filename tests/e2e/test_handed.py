@@ -40,3 +40,34 @@ async def test_its_decision_is_made_again_from_its_facts(tmp_path: Path, candida
                 assert json.loads(json.dumps(decision_to_dict(again))) == record["decision"]
     stayed = [next(a for a in reply.attempts if a.outcome == "ok").candidate for reply in (first, second)]
     assert stayed[0] == stayed[1], "a conversation stays with who answered it"
+
+
+async def test_who_takes_no_conversation_is_told_all_of_it_in_words(tmp_path: Path) -> None:
+    """As a GGUF file or the claude CLI: here a worker whose provider cannot be handed one."""
+    from understudy.agents.worker import ModelWorker
+    from understudy.gateway.asking import Marks
+    from understudy.gateway.dialects import chat as dialect
+
+    said = [
+        {"role": "system", "content": "Speak like a pirate called Anselm."},
+        {"role": "user", "content": "My dog is called Bello."},
+        {"role": "assistant", "content": "Aye."},
+        {"role": "user", "content": "What is my dog called?"},
+    ]
+    task = dialect.read({"model": "groq/llama-3.1-8b-instant", "messages": said}, Marks()).task
+    assert task.chat is not None
+    with open_house(tmp_path, {"groq": script("groq")}, top='[director]\ncandidate = "none/none"\n') as house:
+        async with house.director() as director:
+            for candidate in director.parts.fleet:
+                worker = director.parts.worker(candidate)
+                made = worker._make  # type: ignore[attr-defined]
+
+                def make(key: Any, made: Any = made) -> ModelWorker:
+                    inner = made(key)
+                    inner._make_relay = None
+                    return inner
+
+                worker._make = make  # type: ignore[attr-defined]
+            await director.run(task)
+        sent = house.bytes_at("groq").decode()
+    assert all(words in sent for words in ("pirate called Anselm", "called Bello", "Aye.", "What is my dog called?"))

@@ -85,14 +85,15 @@ def _label(label: Sensitivity | str) -> Sensitivity:
 def _carried(task: Task) -> list[str]:
     """Texts beside the task's own that a request would carry."""
     texts = [attachment.text for attachment in task.files]
-    texts += [task.instructions] if task.instructions else []
-    texts += task.chat.texts if task.chat is not None else ()
     texts += [attachment.path for attachment in task.files]
+    texts += task.chat.texts if task.chat is not None else ()
+    texts += [task.instructions] if task.instructions else []
     for turn in task.history:
         texts += [turn.user, turn.assistant]
     if task.schema is not None:
         texts.append(json.dumps(task.schema, default=str, ensure_ascii=False))
-    return texts
+    # A conversation that is handed on says the same twice, as it is and in plain words.
+    return list(dict.fromkeys(text for text in texts if text != task.text))
 
 
 def _names(path: str) -> tuple[str, ...]:

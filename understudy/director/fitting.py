@@ -23,11 +23,12 @@ def fit_for(fleet: tuple[Candidate, ...], task: Task) -> tuple[Candidate, ...]:
     if task.chat is None:
         return fleet
     needs = task.chat.needs
-    able = tuple(c for c in fleet if needs <= c.capabilities and (not needs or hands_on(c)))
+    able = tuple(c for c in fleet if needs <= c.capabilities and (hands_on(c) or (not needs and task.chat.plain)))
     if task.chat.remote:  # a server on this machine would reach what is only meant for this machine
         able = tuple(c for c in able if not c.local)
     if task.candidate is not None and not able:
-        missing = sorted(needs - fleet[0].capabilities) or ["images by their address"]
+        shape = "images by their address" if task.chat.remote else "a conversation of this shape"
+        missing = sorted(needs - fleet[0].capabilities) or [shape]
         raise UsageError(
             f"{task.candidate} cannot do what the request needs: {', '.join(missing)}.",
             remedy="Name another model; GET /v1/models and understudy models say what each can do.",

@@ -9,7 +9,7 @@ from typing import Any
 from understudy.gateway.asking import Marks, aimed, is_named
 from understudy.gateway.dialects.given import Given, sse
 from understudy.gateway.dialects.refusals import Refusal
-from understudy.gateway.dialects.words import LARGEST_TEXT, Message, Wanted, chat_of, is_remote, task_of
+from understudy.gateway.dialects.words import LARGEST_TEXT, Message, Wanted, chat_of, handed_on, is_remote, task_of
 from understudy.gateway.fields import BadField, Table, flag, number, one_of, strings, table, tables, text, whole
 from understudy.types import Chat, Piece, Task
 
@@ -40,10 +40,10 @@ def read(body: Table, marks: Marks) -> Wanted:
     images = [is_remote(url, name) for n, m in enumerate(messages) for url, name in _read_message(m, n)]
     form, tools = _form(body), _tools(body)
     kept = _kept(body)
-    asked = _task(messages) if not (tools or images or is_named(model) or kept.get("logprobs")) else None
-    if asked is None:
-        chat = _handed(messages, kept, tools, form, images)
-        asked = Task(_last_question(messages), remember=False, chat=chat, plan=False)
+    asked = _task(messages) if not (tools or images) else None
+    if asked is None or is_named(model) or kept.get("logprobs"):
+        chat = _handed(messages, kept, tools, form, images, plain=asked is not None)
+        asked = handed_on(asked, chat, _last_question(messages))
     cap = whole(body, "max_completion_tokens", 1, MOST_TOKENS) or whole(body, "max_tokens", 1, MOST_TOKENS)
     asked = replace(asked, max_tokens=cap, schema=_schema(form))
     options = table(body.get("stream_options") or {}, "stream_options")
@@ -264,9 +264,9 @@ def _last_question(messages: list[Table]) -> str:
     return next((_text(m) for m in reversed(messages) if m["role"] == "user"), "")
 
 
-def _handed(messages: list[Table], kept: Table, tools: Table, form: Table, images: list[bool]) -> Chat:
+def _handed(messages: list[Table], kept: Table, tools: Table, form: Table, images: list[bool], *, plain: bool) -> Chat:
     body: Table = {"messages": messages, **kept, **tools, **({"response_format": form} if form else {})}
     needs = [("tools", bool(tools)), ("vision", bool(images)), ("logprobs", bool(kept.get("logprobs")))]
     first = next((n for n, m in enumerate(messages) if m["role"] == "user"), 0)
     begins = "\0".join(_text(m) for m in messages[: first + 1])
-    return chat_of("openai", body, needs=[name for name, on in needs if on], images=images, begins=begins)
+    return chat_of("openai", body, needs=[name for name, on in needs if on], images=images, begins=begins, plain=plain)

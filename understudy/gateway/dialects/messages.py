@@ -10,7 +10,7 @@ from typing import Any
 from understudy.gateway.asking import Marks, aimed, is_named
 from understudy.gateway.dialects.given import Given, sse
 from understudy.gateway.dialects.refusals import Refusal
-from understudy.gateway.dialects.words import LARGEST_TEXT, Message, Wanted, chat_of, is_remote, task_of
+from understudy.gateway.dialects.words import LARGEST_TEXT, Message, Wanted, chat_of, handed_on, is_remote, task_of
 from understudy.gateway.fields import BadField, Table, flag, number, one_of, strings, table, tables, text, whole
 from understudy.types import Chat, Piece, Task
 
@@ -50,11 +50,10 @@ def _read(body: Table, marks: Marks) -> Wanted:
     images = [is_remote(url, name) for n, m in enumerate(messages) for url, name in _read_message(m, n)]
     _check_system(body.get("system"))
     kept, tools = _kept(body), _tools(body)
-    plain = not (tools or images or is_named(model))
-    asked = _task(body, messages) if plain else None
-    if asked is None:
-        chat = _handed(body, messages, {**kept, **tools}, images)
-        asked = Task(_last_question(messages), remember=False, chat=chat, plan=False)
+    asked = _task(body, messages) if not (tools or images) else None
+    if asked is None or is_named(model):
+        chat = _handed(body, messages, {**kept, **tools}, images, plain=asked is not None)
+        asked = handed_on(asked, chat, _last_question(messages))
     asked = replace(asked, max_tokens=whole(body, "max_tokens", 1, MOST_TOKENS))
     known = frozenset(str(b.get("id")) for m in messages for b in _blocks(m) if b.get("type") == "tool_use")
     return Wanted(aimed(asked, model, marks), model, stream=flag(body, "stream"), known=known)
@@ -288,8 +287,8 @@ def _last_question(messages: list[Table]) -> str:
     return ""
 
 
-def _handed(body: Table, messages: list[Table], more: Table, images: list[bool]) -> Chat:
+def _handed(body: Table, messages: list[Table], more: Table, images: list[bool], *, plain: bool) -> Chat:
     needs = [name for name, on in (("tools", bool(more.get("tools"))), ("vision", bool(images))) if on]
     first = next((n for n, m in enumerate(messages) if m["role"] == "user"), 0)
     begins = "\0".join(b["text"] for m in messages[: first + 1] for b in _blocks(m) if b["type"] == "text")
-    return chat_of("anthropic", {"messages": messages, **more}, needs=needs, images=images, begins=begins)
+    return chat_of("anthropic", {"messages": messages, **more}, needs=needs, images=images, begins=begins, plain=plain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from understudy.errors import ToolFailed
@@ -61,6 +61,11 @@ def task_of(messages: Iterable[Message]) -> Task | None:
     )
 
 
+def handed_on(plain: Task | None, chat: Chat, question: str) -> Task:
+    """The task that carries a conversation: with the same in words beside it, where it can be said in words."""
+    return replace(plain or Task(question, remember=False), chat=chat, plan=False)
+
+
 def chat_of(
     dialect: Literal["openai", "anthropic"],
     body: Mapping[str, Any],
@@ -68,13 +73,14 @@ def chat_of(
     needs: Iterable[str],
     images: Sequence[bool],
     begins: str,
+    plain: bool,
 ) -> Chat:
     """The conversation as it is handed on. images: whether each has to be fetched; begins: what names it to its end."""
     texts = tuple(texts_in(body))
     pictures = IMAGE_TOKENS * len(images)
     tokens = sum(map(estimate, texts)) + MESSAGE_OVERHEAD * len(body["messages"]) + pictures
     most = sum(map(upper_bound, texts)) + MESSAGE_OVERHEAD * len(texts) + 2 * pictures
-    return Chat(dialect, body, tokens, most, frozenset(needs), texts, any(images), digest(begins))
+    return Chat(dialect, body, tokens, most, frozenset(needs), texts, any(images), plain, digest(begins))
 
 
 def texts_in(value: object, name: str = "") -> Iterable[str]:
