@@ -25,13 +25,13 @@ class Passed:
 
 @dataclass(slots=True, eq=False)
 class Way:
-    """ended: 0.0 while it is under way; outcome: answered, or the name of the error that ended it."""
+    """ended: 0.0 while it is under way; error: what ended it without a reply."""
 
     trail: Trail
     clock: Clock
     stages: list[Passed] = field(default_factory=list[Passed])
     ended: float = 0.0
-    outcome: str = ""
+    error: type[BaseException] | None = None
 
     def hear(self, event: Event) -> None:
         if not isinstance(event, Stage):
@@ -64,7 +64,7 @@ class Running:
         self.ways.pop(way.trail.id, None)
         way.ended = way.clock.now()
         way.trail.report = way.trail.watch = None  # nobody waits for it any more
-        way.outcome = "answered" if isinstance(came, Reply) else type(came).__name__
+        way.error = None if isinstance(came, Reply) else type(came)
         past = self._past.setdefault(way.caller, deque(maxlen=KEPT))
         past.append(way)
         self._past.move_to_end(way.caller)

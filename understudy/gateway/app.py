@@ -14,6 +14,8 @@ from starlette.routing import BaseRoute, Route, Router
 from understudy.gateway.dialects import chat
 from understudy.gateway.exchange import Dialect, Exchange
 from understudy.gateway.limits import Limits
+from understudy.gateway.looking import Looking
+from understudy.gateway.metering import Metered, paths_of
 from understudy.gateway.service import Service
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 CHAT = Dialect("/v1/chat/completions", chat.read, chat.write, chat.Frames, chat.failure)
 
 
-def application(service: Callable[[], Service], ready: Callable[[], str]) -> Limits:
+def application(
+    service: Callable[[], Service], ready: Callable[[], str], looking: Looking | None = None
+) -> Limits | Metered:
     """service: the one of now, which a reload replaces; ready: why not yet, or the empty string."""
     routes: list[BaseRoute] = [Route(d.path, _Endpoint(Exchange(d, service)), methods=["POST"]) for d in (CHAT,)]
     routes += [
@@ -30,7 +34,10 @@ def application(service: Callable[[], Service], ready: Callable[[], str]) -> Lim
         Route("/healthz", _Endpoint(_Health()), methods=["GET"]),
         Route("/readyz", _Endpoint(_Ready(ready)), methods=["GET"]),
     ]
-    return Limits(_Fallback(Router(routes)))
+    if looking is None:
+        return Limits(_Fallback(Router(routes)))
+    routes += [Route(path, _Endpoint(told), methods=["GET"]) for path, told in looking.endpoints.items()]
+    return Metered(Limits(_Fallback(Router(routes))), looking.metrics, paths_of(routes))
 
 
 @dataclass(slots=True)

@@ -35,6 +35,7 @@ class Service:
     keys: Keys
     audit: Audit
     is_open: bool = False
+    refused: Callable[[Exception], None] | None = None  # told of each error that a client is told of
     under_way: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
     async def who(self, headers: Mapping[str, str], client: str, scope: str) -> Caller:
@@ -70,6 +71,8 @@ class Service:
 
     def refusal(self, error: Exception) -> Refusal:
         """What is told of an error. One that is no typed one is a bug, of which nothing is told but that."""
+        if self.refused is not None:
+            self.refused(error)
         if isinstance(error, UnderstudyError):
             return refusal_of(error, self._when)
         log().error("bug", error=type(error).__name__)
