@@ -21,6 +21,7 @@ _ATTEMPTS = (
     "CASE WHEN json_valid(r.record) THEN CASE WHEN json_type(r.record, '$.attempts') = 'array'"
     " THEN json_extract(r.record, '$.attempts') END END"
 )
+_PASSED = "CASE WHEN json_valid(r.record) THEN json_extract(r.record, '$.skipped[0].domain') END"
 _OUTCOME = "CASE WHEN type = 'object' THEN coalesce(json_extract(value, '$.outcome'), 'ok') ELSE 'ok' END"
 _ERROR = "CASE WHEN json_valid(r.record) THEN json_extract(r.record, '$.error.type') END"
 
@@ -118,20 +119,21 @@ class Day:
     def _note(self, db: sqlite3.Connection, bounds: tuple[int, int, float]) -> None:
         """The last failures of each caller: one who has many hides nobody else's."""
         query = (
-            "SELECT caller, id, at, error, attempts FROM (SELECT *, row_number() OVER"  # noqa: S608 - constants
+            "SELECT caller, id, at, error, passed, attempts FROM (SELECT *, row_number() OVER"  # noqa: S608 - constants
             f" (PARTITION BY caller ORDER BY seq DESC) AS n FROM (SELECT r.seq, r.id, r.at, {_CALLER} AS caller,"
-            f" {_ERROR} AS error, {_ATTEMPTS} AS attempts FROM replies r"
+            f" {_ERROR} AS error, {_PASSED} AS passed, {_ATTEMPTS} AS attempts FROM replies r"
             " WHERE r.seq > ? AND r.seq <= ? AND r.at >= ?) WHERE error IS NOT NULL OR EXISTS"
             f" (SELECT 1 FROM json_each(attempts) WHERE {_OUTCOME} NOT IN ('ok', 'cancelled')))"
             " WHERE n <= ? ORDER BY seq"
         )
-        for caller, name, at, error, attempts in db.execute(query, (*bounds, KEPT)).fetchall():
+        for caller, name, at, error, passed, attempts in db.execute(query, (*bounds, KEPT)).fetchall():
             share = self._share(caller)
-            share.fell = [*_falls(str(caller or NOBODY), str(name), at, error, attempts), *share.fell][:KEPT]
+            share.fell = [*_falls(str(caller or NOBODY), str(name), at, (error, passed), attempts), *share.fell][:KEPT]
 
 
-def _falls(caller: str, reply: str, at: object, error: object, attempts: object) -> list[Fell]:
-    """The latest first."""
+def _falls(caller: str, reply: str, at: object, ended: tuple[object, object], attempts: object) -> list[Fell]:
+    """The latest first. ended: by which error, and who was passed over first."""
+    error, passed = ended
     began = float(cast("float", at)) if is_number(at) else 0.0
     found: list[Fell] = []
     for made in _objects(attempts):
@@ -140,7 +142,8 @@ def _falls(caller: str, reply: str, at: object, error: object, attempts: object)
             when = float(cast("float", started)) + _seconds(made) if is_number(started) else began
             found.insert(0, Fell(caller, reply, when, outcome, str(made.get("candidate"))))
     if error is not None:
-        found.insert(0, Fell(caller, reply, max([began, *(f.at for f in found)]), str(error)))
+        whom = "" if found or passed is None else str(passed)
+        found.insert(0, Fell(caller, reply, max([began, *(f.at for f in found)]), str(error), whom))
     return found
 
 

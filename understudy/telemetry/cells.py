@@ -55,6 +55,8 @@ class Cells:
         place, self._next = self._next, self._next + width
         self._memory[self._names_end : self._names_end + len(line)] = line
         self._names_end += len(line)
+        for n in range(place, place + width):  # somebody's before, in a file that was damaged
+            self.values[n] = 0.0
         self.values[0] += 1  # only now it is there
         return place
 
