@@ -30,6 +30,23 @@ BODY = json.dumps(
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
 
+CHUNK = {"id": "chatcmpl-0", "object": "chat.completion.chunk", "created": 1_800_000_000, "model": "m"}
+
+
+def _events() -> bytes:
+    """The same answer as a stream, word for word."""
+    text = "Paris is the capital of France."
+    deltas = [{"role": "assistant", "content": ""}, *({"content": f"{word} "} for word in text.split())]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    frames = [{**CHUNK, "choices": [c]} for c in [*choices, {"index": 0, "delta": {}, "finish_reason": "stop"}]]
+    frames.append({**CHUNK, "choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 8, "total_tokens": 48}})
+    return b"".join(b"data: " + json.dumps(frame).encode() + b"\n\n" for frame in frames) + b"data: [DONE]\n\n"
+
+
+EVENTS = _events()
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n%s" % (len(EVENTS), EVENTS)
+
+
 class Zero(asyncio.Protocol):
     def __init__(self) -> None:
         self.seen = b""
@@ -46,8 +63,9 @@ class Zero(asyncio.Protocol):
                     length = int(line.split(b":")[1])
             if len(self.seen) < end + 4 + length:
                 return
-            self.seen = self.seen[end + 4 + length :]
-            self.transport.write(ANSWER)  # type: ignore[attr-defined]
+            body, self.seen = self.seen[end + 4 : end + 4 + length], self.seen[end + 4 + length :]
+            streamed = b'"stream":true' in body or b'"stream": true' in body
+            self.transport.write(STREAM if streamed else ANSWER)  # type: ignore[attr-defined]
 
 
 async def main() -> None:

@@ -328,6 +328,28 @@ def test_every_scope_of_a_key_and_its_age_are_in_the_callers_page() -> None:
     assert f"works for {AGE:.0f} seconds more" in page("callers.md")
 
 
+def test_the_figures_of_the_jobs_page() -> None:
+    from inspect import signature
+
+    from understudy.gateway.jobs import Jobs
+    from understudy.gateway.task_record import LARGEST
+    from understudy.store.job_queue import _GIVEN_UP, QUEUED, REMEMBERED, RUNNING  # pyright: ignore[reportPrivateUsage]
+    from understudy.store.jobs import ENDED, LONGEST_EVENTS
+
+    text = " ".join(page("jobs.md").split())
+    default = {name: p.default for name, p in signature(Jobs.__init__).parameters.items()}
+    assert all(f"| `{state}` |" in text for state in (QUEUED, RUNNING, *ENDED))
+    assert all(f"| `{reason}` |" in text for reason in (*_GIVEN_UP, "revoked", "bug"))
+    assert f"{default['most_queued']:,} jobs may wait, {default['most_queued'] // 4} of them of one key" in text
+    assert f"A process runs {default['at_once']} at once" in text
+    assert f"lease of {default['lease']:.0f} seconds" in text
+    assert f"takes nothing over for {default['lease'] / 2:.0f} seconds" in text
+    assert f"gives those that run {default['drain']:.0f} seconds" in text
+    assert f"{LARGEST:,} characters" in text
+    assert f"the last {LONGEST_EVENTS}" in text
+    assert (default["keep"], REMEMBERED) == (86_400, 7 * 86_400)
+
+
 def test_every_field_of_a_task_is_in_the_python_page() -> None:
     from dataclasses import fields
 

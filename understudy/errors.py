@@ -12,6 +12,9 @@ UnderstudyError                     exit code
 ├── Unauthorized                    2   a caller's key is missing, malformed, unknown or revoked
 ├── Forbidden                       2   a caller's key does not allow this
 ├── RateRefused                     3   a caller's requests of a minute; says when to try again
+├── QueueFull                       3   too many jobs wait; says when to try again
+├── NoJob                           2   there is no such job, for this key and session
+├── JobFailed                       3   a job was given up before its task could end; says why
 ├── CallFailed                      3   one call to one candidate; carries its Failure class
 └── ToolFailed                      3   a tool (fetch, sandbox, claude) refused or failed
 """
@@ -154,6 +157,34 @@ class RateRefused(UnderstudyError):
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "retry_after": self.retry_after}
+
+
+class QueueFull(UnderstudyError):
+    """No job was made. `retry_after`: seconds until, at the pace of late, there is room."""
+
+    def __init__(self, message: str, *, remedy: str = "", retry_after: float) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "retry_after": self.retry_after}
+
+
+class NoJob(UnderstudyError):
+    """Unknown, forgotten or somebody else's: which of them is not said."""
+
+    exit_code = 2
+
+
+class JobFailed(UnderstudyError):
+    """What befell a job, not its task. `reason`: late, lost, revoked, damaged or bug."""
+
+    def __init__(self, message: str, *, remedy: str = "", reason: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.reason = reason
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "reason": self.reason}
 
 
 class CallFailed(UnderstudyError):

@@ -113,7 +113,7 @@ class Chat:
     live: told of each piece as it arrives, where the policy lets an answer pass on before it is whole.
     """
 
-    dialect: Literal["openai", "anthropic"]
+    dialect: Literal["openai", "anthropic", "embeddings"]
     body: Mapping[str, Any] = field(repr=False)
     tokens: int  # of the input, estimated
     most: int  # of the input, at the most
@@ -165,7 +165,7 @@ class Task:
     patience: float | None = None  # seconds worth waiting for quota; None: the settings' own, for a batch the deadline
     caller: Caller | None = None  # whose budget pays for every call; None: nobody's, as at a terminal
     instructions: str = field(default="", repr=False)  # the caller's own, behind those of the agent
-    memory: bool = True  # False: the caller brings the history, and the session keeps none of it
+    remember: bool = True  # False: the session counts for budgets alone, and its turns are neither read nor kept
     candidate: str | None = None  # provider/model: nobody else is asked
     chat: Chat | None = field(default=None, repr=False)  # handed on as it is; text is then its last question
 

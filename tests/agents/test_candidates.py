@@ -202,3 +202,17 @@ async def test_the_first_import_is_not_the_servers_slowness(stub: Stub, monkeypa
     settings = parse(table(lm={"kind": "openai_compatible", "base_url": f"{stub.url}/v1"}), "test")
     found = await roster(settings)
     assert [c.model for c in found.candidates] == ["m"], found.notes
+
+
+async def test_an_sdk_that_is_too_old_leaves_its_provider_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the environment of nanobot, which holds it below 1."""
+    import importlib.metadata
+
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setattr(importlib.metadata, "version", lambda _name: "0.125.0")
+    found = await roster(parse(table(anthropic={"kind": "anthropic"}), "test"))
+    assert found.candidates == ()
+    assert "anthropic 0.125.0" in found.notes[0]
+    assert "claude_code" in found.notes[0]
+    monkeypatch.setattr(importlib.metadata, "version", lambda _name: "1.15.0rc1")
+    assert (await roster(parse(table(anthropic={"kind": "anthropic"}), "test"))).candidates

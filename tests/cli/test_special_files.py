@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from understudy.cli import reading
 from understudy.cli.reading import read_attachment, read_schema
+from understudy.config import reading
 from understudy.config.load import load
 from understudy.config.plain import read_plain
 from understudy.config.secrets import read_key

@@ -18,6 +18,7 @@ from tests.e2e.raw_server import Fault, RawServer, answers
 from understudy import Director, Finished, Reply, Task, Text, UnderstudyError
 from understudy.director.budget import money_scope
 from understudy.errors import NoCandidate
+from understudy.types import Call
 
 PRIMARY = "The primary says that air scatters blue light more than red light."
 RESCUE = "The rescuer says that air scatters blue light more than red light."
@@ -109,7 +110,7 @@ async def world(
         director = Director(Director.from_config(home / "config.toml").settings, home, clock=clock)
         async with director:
             for candidate in director.parts.fleet:  # importing an SDK is nobody's slowness
-                await director.parts.dispatcher.caller.load(candidate)
+                await director.parts.dispatcher.caller.load(candidate, Call(""))
             yield World(director, clock, one, two)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.e2e.house import House, open_house
 from understudy.gateway.audit import Audit
+from understudy.gateway.jobs import Jobs
 from understudy.gateway.keys import Keys
 from understudy.gateway.looking import Looking
 from understudy.gateway.metering import attach
@@ -51,7 +52,8 @@ async def opened(folder: Path, scripts: dict[str, Script], *, top: str = TOP) ->
         async with house.director() as director:
             clock = director.parts.clock
             audit = Audit(director.home, clock)
-            service = Service(director, Keys(director.parts.store.callers, clock), audit)
+            jobs = Jobs(director, clock)
+            service = Service(director, Keys(director.parts.store.callers, clock), audit, jobs)
             metrics = Metrics()
             attach(service, metrics)
             looking = Looking(lambda: service, metrics)

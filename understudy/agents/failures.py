@@ -14,6 +14,8 @@ from understudy.errors import CallFailed
 from understudy.types import Candidate, Failure, Usage
 
 _UNSENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"})
+# aiohttp's for a connection that was there; httpx-aiohttp takes them for one that could not be made.
+_LOST = frozenset({"ServerDisconnectedError", "ClientOSError", "ClientConnectionResetError", "ClientConnectionError"})
 _ON_THE_WIRE = frozenset(
     {
         "ReadError",
@@ -135,7 +137,10 @@ def _refused(
 
 def _network(error: BaseException, candidate: Candidate) -> CallFailed | None:
     """A connection that failed. Names are compared because three HTTP libraries share them."""
-    names = [kind.__name__ for link in _chain(error) for kind in type(link).__mro__]
+    chain = _chain(error)
+    if any(type(link).__name__ in _LOST for link in chain):  # which the transport's name for it does not tell
+        return CallFailed(Failure.TRANSPORT, f"{candidate.name}: the connection broke.")
+    names = [kind.__name__ for link in chain for kind in type(link).__mro__]
     remedy = "Start the server, or remove the provider." if candidate.local else "Check the network and base_url."
     if _UNSENT.intersection(names):
         return CallFailed(

@@ -65,9 +65,10 @@ def observing() -> Generator[Observed]:
 def client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx2.AsyncClient:
     """An httpx2 client. To this machine it uses no proxy of the environment, which would see private text."""
     import httpx2
+    from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 
     quieten()
-    return httpx2.AsyncClient(
+    return Httpx2AiohttpClient(  # aiohttp under it: with fifty calls at once httpx's own transport falls behind
         timeout=httpx2.Timeout(600.0, connect=CONNECT_SECONDS),
         limits=httpx2.Limits(max_connections=POOL, max_keepalive_connections=20),
         verify=tls(),
@@ -81,9 +82,10 @@ def client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx2.Async
 def legacy_client_for(base_url: str, local_hosts: tuple[str, ...] = ()) -> httpx.AsyncClient:
     """The same for the Groq SDK, which is written for httpx."""
     import httpx
+    from httpx_aiohttp import HttpxAiohttpClient
 
     quieten()
-    return httpx.AsyncClient(
+    return HttpxAiohttpClient(
         timeout=httpx.Timeout(600.0, connect=CONNECT_SECONDS),
         limits=httpx.Limits(max_connections=POOL, max_keepalive_connections=20),
         verify=tls(),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import hashlib
 import json
 import os
 import posixpath
 import re
+from collections import OrderedDict
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,6 +21,8 @@ from understudy.classifiers import detectors
 from understudy.errors import ConfigError, UsageError
 from understudy.types import Sensitivity, Span, Task, Verdict
 
+LONG = 1_000  # characters from which a text that was looked at is known again
+MOST = 1_000  # of such texts
 OperatingPoint = Literal["balanced", "strict"]
 
 
@@ -30,6 +34,8 @@ class Gate:
             raise ConfigError(f"There is no operating point {operating_point!r}.", remedy="Write balanced or strict.")
         self._globs = tuple(compiled for glob in private_paths for compiled in _compile(glob))
         self._detectors = detectors.STRICT if operating_point == "strict" else detectors.BALANCED
+        self._salt = os.urandom(16)
+        self._known: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
 
     def judge(self, task: Task, session_private: bool = False) -> Verdict:
         """The verdict over all a task carries; spans are offsets into the task's own text. Raises UsageError."""
@@ -50,7 +56,16 @@ class Gate:
 
     def look(self, text: str) -> tuple[Span, ...]:
         """What the detectors see in one text: for answers and for text that is not a task yet."""
-        return detectors.find(text, self._detectors)
+        if len(text) < LONG:
+            return detectors.find(text, self._detectors)
+        # An agent sends its long beginning again with each turn. What is kept of it is no text, and only in memory.
+        name = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=self._salt).digest()
+        found = self._known.get(name)
+        if found is None:
+            found = self._known[name] = detectors.find(text, self._detectors)
+            if len(self._known) > MOST:
+                self._known.popitem(last=False)
+        return found
 
     def _is_private_path(self, path: str) -> bool:
         if not self._globs:

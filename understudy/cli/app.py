@@ -26,6 +26,8 @@ policies = typer.Typer(help="The versioned routing tables.", rich_markup_mode=No
 app.add_typer(policies, name="policy")
 callers = typer.Typer(help="The keys of those who ask over the wire.", rich_markup_mode=None, no_args_is_help=False)
 app.add_typer(callers, name="key")
+nanobots = typer.Typer(help="understudy as nanobot's model.", rich_markup_mode=None, no_args_is_help=False)
+app.add_typer(nanobots, name="nanobot")
 
 Work = Callable[[], int]  # returns the exit code
 Config = Annotated[str | None, typer.Option("--config", metavar="PATH", help="The configuration file.")]
@@ -245,6 +247,31 @@ def key_revoke(
     return _later(lambda: work(_config(context, config), name))
 
 
+@nanobots.command("init")
+def nanobot_init(
+    context: typer.Context,
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="PATH", help="nanobot's config.json; else ~/.nanobot/config.json."),
+    ] = None,
+    api_base: Annotated[
+        str, typer.Option("--api-base", metavar="URL", help="Where understudy serve listens.")
+    ] = "http://127.0.0.1:8791/v1",
+    mcp: Annotated[bool, typer.Option("--mcp", help="Offer delegate as an MCP server, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+    as_json: AsJson = False,
+) -> Work:
+    """Put understudy into nanobot's configuration.
+
+    A provider and a preset for each role, the key by reference. Shows what changes, asks, and keeps the old file
+    beside the new one. Everything else in it stays as it is.
+    """
+    from understudy.cli.nanobot import init as work
+
+    own = context.find_root().params.get("config")
+    return lambda: work(config, api_base=api_base, mcp=mcp, yes=yes, as_json=as_json, config=own)
+
+
 @app.command()
 def budget(context: typer.Context, session: Session = None, as_json: AsJson = False, config: Config = None) -> Work:
     """Show what is spent, reserved and left.
@@ -270,6 +297,58 @@ def explain(
     from understudy.cli.looking import explain as work
 
     return _later(lambda: work(_config(context, config), reply_id, as_json=as_json))
+
+
+@app.command()
+def mcp(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP, not on the standard streams.")] = False,
+    host: Annotated[str | None, typer.Option("--host", metavar="HOST", help="Of --http; else 127.0.0.1.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", help="Of --http; else 8792; 0: a free one.")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Of --http on this machine only: ask for no key.")] = False,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="Of --http: another name it is called by; again for more."),
+    ] = None,
+    deadline: Annotated[
+        float, typer.Option("--deadline", metavar="SECONDS", help="The most a call takes: less than its client waits.")
+    ] = 25.0,
+    at_once: Annotated[
+        int, typer.Option("--at-once", metavar="N", min=1, max=100, help="Tasks of delegate_many that run at once.")
+    ] = 8,
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--files",
+            metavar="FOLDER",
+            help="Files below it may be named in tasks; again for more. Without one: all files, over HTTP none.",
+        ),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="All that is handed in stays on this machine.")] = False,
+    config: Config = None,
+) -> Work:
+    """Serve Claude Code and other MCP clients.
+
+    They hand their work down with the tools delegate and delegate_many; fleet, budget and explain say who can work,
+    what is left and why. Over HTTP each caller needs a key: understudy key add NAME.
+    """
+    from understudy.cli.mcp import Serving
+    from understudy.cli.mcp import mcp as work
+
+    serving = Serving(
+        http=http,
+        host=host,
+        port=port,
+        open=open_,
+        names=tuple(name or ()),
+        deadline=deadline,
+        at_once=at_once,
+        files=tuple(files or ()),
+        private=private,
+    )
+    return _later(lambda: work(_config(context, config), serving))
 
 
 @app.command()

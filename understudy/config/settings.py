@@ -85,6 +85,9 @@ class Account(QuotaTable):
     keys: tuple[KeySource, ...] = ()
 
 
+Capability = Literal["tools", "json", "grounding", "vision", "logprobs", "agentic", "embeddings"]
+
+
 class Model(QuotaTable, Described):
     """One model. Fields left out come from the catalogue, or from the server."""
 
@@ -93,7 +96,7 @@ class Model(QuotaTable, Described):
     context: int | None = Field(default=None, gt=0)  # tokens
     output_cap: int | None = Field(default=None, gt=0)  # tokens
     tokens_per_minute: int | None = Field(default=None, gt=0)  # the same as limits.tpm
-    capabilities: tuple[Literal["tools", "json", "grounding", "vision", "logprobs", "agentic"], ...] | None = None
+    capabilities: tuple[Capability, ...] | None = None
     quality: int | None = Field(default=None, ge=0, le=100)
     speed: int | None = Field(default=None, ge=0, le=100)
     input_usd: float | None = Field(default=None, ge=0, le=MOST_USD)  # list price per million tokens

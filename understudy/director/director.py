@@ -88,6 +88,13 @@ class Director:
         return self._home / "rehearsal" if simulated and all(simulated) else self._home
 
     @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of the specialists."""
+        from understudy.agents.specialists import specialists
+
+        return tuple(specialists())
+
+    @property
     def parts(self) -> Parts:
         if self._parts is None:
             raise UsageError("The director is not open.", remedy="Use: async with Director.from_config() as d: ...")
@@ -136,20 +143,10 @@ class Director:
         return record
 
     async def _run(self, task: Task, events: asyncio.Queue[Event | None] | None) -> Reply:
-        if not task.text.strip() and not task.files and task.chat is None:
-            raise UsageError("The task is empty.", remedy="Say what you want.")
-        if task.schema is not None:
-            from understudy.director.validators import check_schema
-
-            check_schema(task.schema)
-        named = task.session is not None
-        session = f"s-{secrets.token_hex(5)}" if task.session is None else task.session
-        _check_session(session)
         seconds = self.settings.deadline if task.deadline is None else task.deadline
-        if not 0 < seconds <= 24 * 3600:
-            raise UsageError("A deadline is a number of seconds above 0, a day at most.", remedy="Give another.")
-        if task.max_tokens is not None and task.max_tokens < 1:
-            raise UsageError("max_tokens must be at least 1.", remedy="Give another.")
+        check_task(replace(task, deadline=seconds))
+        named = task.session is not None and task.remember
+        session = f"s-{secrets.token_hex(5)}" if task.session is None else task.session
         with at_most(seconds):
             return await self._take(task, session, seconds, events, named=named)
 
@@ -157,7 +154,7 @@ class Director:
         self, task: Task, session: str, seconds: float, events: asyncio.Queue[Event | None] | None, *, named: bool
     ) -> Reply:
         parts = self.parts
-        known = await parts.store.sessions.get(session) if named and task.memory else None
+        known = await parts.store.sessions.get(session) if named else None
         private = False
         if known is not None and known.turns and not task.history:
             task = replace(task, history=trim(known.turns))
@@ -181,7 +178,7 @@ class Director:
         except BaseException as error:
             parts.running.end(way, error)
             raise
-        if named and task.memory:
+        if named:
             turn = Turn(task.text, reply.text)
             try:
                 await parts.store.sessions.append(
@@ -191,6 +188,22 @@ class Director:
                 note = f"The conversation will not remember this turn. {error.message}"
                 reply = replace(reply, notes=(*reply.notes, note))
         return reply
+
+
+def check_task(task: Task) -> None:
+    """UsageError for what nobody could work on, whoever is there."""
+    if not task.text.strip() and not task.files and task.chat is None:
+        raise UsageError("The task is empty.", remedy="Say what you want.")
+    if task.schema is not None:
+        from understudy.director.validators import check_schema
+
+        check_schema(task.schema)
+    if task.session is not None:
+        _check_session(task.session)
+    if task.deadline is not None and not 0 < task.deadline <= 24 * 3600:
+        raise UsageError("A deadline is a number of seconds above 0, a day at most.", remedy="Give another.")
+    if task.max_tokens is not None and task.max_tokens < 1:
+        raise UsageError("max_tokens must be at least 1.", remedy="Give another.")
 
 
 def _check_session(session: str) -> None:

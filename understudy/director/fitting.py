@@ -8,11 +8,18 @@ from understudy.agents.roster import hands_on
 from understudy.errors import UnknownCandidate, UsageError
 from understudy.types import Candidate, Task
 
+EMBEDS = "embeddings"
+
 
 def fit_for(fleet: tuple[Candidate, ...], task: Task) -> tuple[Candidate, ...]:
     """Raises UsageError for a candidate that is not there, or cannot do what is needed."""
     if task.candidate is not None:
         fleet = named(fleet, task.candidate)
+    embeds = task.chat is not None and task.chat.dialect == "embeddings"
+    if not embeds and any(EMBEDS in c.capabilities for c in fleet):
+        fleet = tuple(c for c in fleet if EMBEDS not in c.capabilities)
+        if not fleet and task.candidate is not None:
+            raise UsageError(f"{task.candidate} embeds texts, and answers none.", remedy="POST /v1/embeddings.")
     if task.chat is None:
         return fleet
     needs = task.chat.needs

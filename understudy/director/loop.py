@@ -43,7 +43,8 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
         facts, decision = (decided.facts, decided.decision) if decided else (None, None)
         moment = 0.0 if isinstance(error, StoreError) else math.inf  # who waits for the store has waited long enough
         with contextlib.suppress(StoreError), at_most(moment):  # the failure is what to tell, kept or not
-            await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
+            fleet = await parts.fleet_kept(facts.fleet if facts else None)
+            await parts.store.replies.save(record_of(trail, facts, decision, told, fleet))
         _log(trail, "failed", type(error).__name__)
         raise
     except BaseException as error:
@@ -65,7 +66,8 @@ async def _keep_broken(parts: Parts, trail: Trail, decided: Decided | None, erro
             balance, _ = await director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
             told["director"] = balance_to_dict(balance)
             facts, decision = (decided.facts, decided.decision) if decided else (None, None)
-            await parts.store.replies.save(record_of(trail, facts, decision, told, await parts.fleet_kept()))
+            fleet = await parts.fleet_kept(facts.fleet if facts else None)
+            await parts.store.replies.save(record_of(trail, facts, decision, told, fleet))
 
     # A task of its own: who is cancelled twice does not wait for it any more, and it is done all the same.
     saving = asyncio.ensure_future(save())
@@ -89,7 +91,7 @@ def _log(trail: Trail, outcome: str, detail: str) -> None:
 
 async def _keep(parts: Parts, trail: Trail, decided: Decided, reply: Reply) -> Reply:
     try:
-        fleet = await parts.fleet_kept()
+        fleet = await parts.fleet_kept(decided.facts.fleet)
         await parts.store.replies.save(record_of(trail, decided.facts, decided.decision, reply_to_dict(reply), fleet))
     except StoreError as error:  # a disk that has filled up meanwhile: the answer is there, and is not thrown away
         reply = replace(reply, notes=(*reply.notes, f"{NOT_KEPT} {error.message}"))

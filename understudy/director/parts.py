@@ -50,7 +50,7 @@ class Parts:
     by_domain: Mapping[str, Candidate] = field(init=False)
     _declared: dict[str, Limit] = field(default_factory=dict[str, Limit])
     _allowances: dict[str, Allowance] = field(default_factory=dict[str, Allowance])
-    _fleet_hash: str = ""
+    _fleets: dict[tuple[int, ...], str] = field(default_factory=dict[tuple[int, ...], str])
     ties: Ties = field(default_factory=Ties)
     running: Running = field(default_factory=Running)
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
@@ -117,13 +117,15 @@ class Parts:
         await declare(self.store.ledger, new)
         self._declared.update(new)
 
-    async def fleet_kept(self) -> str:
-        """The hash of the fleet; the first time, the fleet itself goes into the store under it."""
-        if not self._fleet_hash:
-            name = fleet_hash(self.fleet)
-            await self.store.replies.keep_fleet(name, fleet_to_list(self.fleet))
-            self._fleet_hash = name
-        return self._fleet_hash
+    async def fleet_kept(self, fleet: tuple[Candidate, ...] | None = None) -> str:
+        """The hash of a fleet a policy saw; the first time, the fleet itself goes into the store under it."""
+        fleet = self.fleet if fleet is None else fleet
+        members = tuple(map(id, fleet))  # all of them are of self.fleet, which lives as long as this
+        if members not in self._fleets:
+            name = fleet_hash(fleet)
+            await self.store.replies.keep_fleet(name, fleet_to_list(fleet))
+            self._fleets[members] = name
+        return self._fleets[members]
 
     def find(self, name: str | None) -> Candidate | None:
         """A candidate by provider/model or kind/model; a part of the model's id will do when no other fits."""

@@ -121,6 +121,8 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
 
         # A tool call is no text: only what holds for calls is asked of it.
         asked = tuple(c for c in checks if c in ON_CALLS) if answer.calls else checks
+        if task.chat is not None and task.chat.dialect == "embeddings":
+            asked = ()  # vectors; how many there are was counted where they came in
         done = await validate(answer, task, asked, parts.validators)
         if decision.judge == "none" or any(not c.passed for c in done):
             return done

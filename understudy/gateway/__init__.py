@@ -1,1 +1,1 @@
-"""Over the wire: whose key it is, and what is written down of its use."""
+"""Over the wire: whose key it is, what is written down of its use, and tasks handed down by other models."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 
-from understudy.gateway.dialects import chat
+from understudy.errors import UnknownCandidate
+from understudy.gateway.asking import marks_of
+from understudy.gateway.dialects import chat, embeddings, messages, responses
+from understudy.gateway.dialects.refusals import Refusal
 from understudy.gateway.exchange import Dialect, Exchange
-from understudy.gateway.limits import Limits
+from understudy.gateway.fields import parse
+from understudy.gateway.jobs_api import JobsEndpoint, cancel, follow, look, submit
+from understudy.gateway.limits import Limits, Slow
 from understudy.gateway.looking import Looking
 from understudy.gateway.metering import Metered, paths_of
 from understudy.gateway.service import Service
@@ -21,16 +26,34 @@ from understudy.gateway.service import Service
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-CHAT = Dialect("/v1/chat/completions", chat.read, chat.write, chat.Frames, chat.failure)
+DIALECTS = (
+    Dialect("/v1/chat/completions", chat.read, chat.write, chat.Frames, chat.failure),
+    Dialect("/v1/responses", responses.read, responses.write, responses.Frames, responses.failure),
+    Dialect("/v1/messages", messages.read, messages.write, messages.Frames, messages.failure),
+    Dialect(
+        "/v1/embeddings",
+        embeddings.read,
+        embeddings.write,
+        embeddings.Frames,
+        embeddings.failure,
+        scope="embeddings",
+    ),
+)
 
 
 def application(
     service: Callable[[], Service], ready: Callable[[], str], looking: Looking | None = None
 ) -> Limits | Metered:
     """service: the one of now, which a reload replaces; ready: why not yet, or the empty string."""
-    routes: list[BaseRoute] = [Route(d.path, _Endpoint(Exchange(d, service)), methods=["POST"]) for d in (CHAT,)]
+    routes: list[BaseRoute] = [Route(d.path, _Endpoint(Exchange(d, service)), methods=["POST"]) for d in DIALECTS]
     routes += [
+        Route("/v1/messages/count_tokens", _Plain(service, _count, "chat", messages.failure), methods=["POST"]),
         Route("/v1/models", _Plain(service, _models, "chat"), methods=["GET"]),
+        Route("/v1/models/{name:path}", _Plain(service, _model, "chat"), methods=["GET"]),
+        Route("/v1/jobs", JobsEndpoint(service, submit), methods=["POST"]),
+        Route("/v1/jobs/{id}", JobsEndpoint(service, look), methods=["GET"]),
+        Route("/v1/jobs/{id}", JobsEndpoint(service, cancel), methods=["DELETE"]),
+        Route("/v1/jobs/{id}/events", JobsEndpoint(service, follow), methods=["GET"]),
         Route("/healthz", _Endpoint(_Health()), methods=["GET"]),
         Route("/readyz", _Endpoint(_Ready(ready)), methods=["GET"]),
     ]
@@ -55,18 +78,22 @@ class _Plain:
     """A question that is answered from what this process knows."""
 
     service: Callable[[], Service]
-    told: Callable[[Service, Request], Mapping[str, Any]]
+    told: Callable[[Service, Request], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
     scope: str
+    failure: Callable[[Refusal], Mapping[str, Any]] = chat.failure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request, service = Request(scope, receive), self.service()
         try:
             client = request.client.host if request.client else ""
             await service.who(request.headers, client, self.scope)
-            response = JSONResponse(self.told(service, request))
+            told = self.told(service, request)
+            response = JSONResponse(await told if isinstance(told, Awaitable) else told)
+        except (ClientDisconnect, Slow):
+            return
         except Exception as error:  # noqa: BLE001  as in an exchange
             refusal = service.refusal(error)
-            response = JSONResponse(chat.failure(refusal), refusal.status, headers=refusal.headers)
+            response = JSONResponse(self.failure(refusal), refusal.status, headers=refusal.headers)
         await response(scope, receive, send)
 
 
@@ -116,11 +143,22 @@ def _missing(scope: Scope, status: int) -> Response:
     return JSONResponse({"error": {**error, "param": None, "code": str(status)}}, status)
 
 
-def _models(service: Service, request: Request) -> Mapping[str, Any]:
-    from understudy.agents.specialists import specialists
+async def _count(service: Service, request: Request) -> Mapping[str, Any]:
+    body = parse(await request.body())
+    return {"input_tokens": messages.count(body, marks_of(request.headers, body))}
 
+
+def _model(service: Service, request: Request) -> Mapping[str, Any]:
+    name = request.path_params["name"]
+    found = next((m for m in _models(service, request)["data"] if m["id"] == name), None)
+    if found is None:
+        raise UnknownCandidate(f"There is no model {name[:100]!r}.", remedy="GET /v1/models lists them.")
+    return found
+
+
+def _models(service: Service, request: Request) -> Mapping[str, Any]:
     now = int(time.time())
-    own = ["understudy/auto", "understudy/private", *(f"understudy/{name}" for name in specialists())]
+    own = ["understudy/auto", "understudy/private", *(f"understudy/{name}" for name in service.director.agents)]
     listed = [{"id": name, "object": "model", "created": now, "owned_by": "understudy"} for name in dict.fromkeys(own)]
     for name, candidate in {c.name: c for c in service.director.parts.fleet}.items():
         told: dict[str, Any] = {"id": name, "object": "model", "created": now, "owned_by": candidate.provider}

@@ -78,6 +78,8 @@ class _One:
         given: Given | None = None
         try:
             given = await self._answer()
+        except _Told:
+            pass
         except (ClientDisconnect, Slow, OSError):
             self.status = self.status or 499  # nobody is there to be told
         except TooLarge:

@@ -24,6 +24,12 @@ REMEDY = "Send Authorization: Bearer us-..., with a key that understudy key add 
 _BEARER = re.compile(r"\s*(?:bearer\s+)?(\S+)\s*", re.IGNORECASE)
 
 
+def looks_like_ours(header: str) -> bool:
+    """Whether what is sent for a key was made by us."""
+    bare = _BEARER.fullmatch(header)
+    return bare is not None and FORM.fullmatch(bare[1]) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     key: CallerKey | None

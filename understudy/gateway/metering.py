@@ -154,8 +154,14 @@ async def budgets(service: Service, caller: Caller) -> list[Figure]:
     return figures
 
 
+async def jobs(service: Service, caller: Caller) -> list[Figure]:
+    """How many there are in each state. Raises StoreError."""
+    counts = [((state,), float(n)) for state, n in service.jobs.counts().items()]
+    return [Figure("jobs", "Jobs.", ("state",), counts)]
+
+
 Source = Callable[["Service", Caller], Awaitable[list[Figure]]]
-SOURCES: tuple[Source, ...] = (windows, budgets)  # who has more to tell stands here too
+SOURCES: tuple[Source, ...] = (windows, budgets, jobs)  # who has more to tell stands here too
 
 
 async def scrape(service: Service, caller: Caller, metrics: Metrics) -> tuple[bytes, str]:

@@ -16,7 +16,8 @@ from understudy.gateway.audit import Audit, Use
 from understudy.gateway.dialects.given import Given
 from understudy.gateway.dialects.refusals import Refusal, refusal_of
 from understudy.gateway.dialects.words import Wanted
-from understudy.gateway.keys import Keys
+from understudy.gateway.jobs import Jobs
+from understudy.gateway.keys import Keys, looks_like_ours
 from understudy.store.callers import SCOPES
 from understudy.telemetry.log import log
 from understudy.types import Caller, Chat, Piece, Reply
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 ANYBODY = Caller("local", scopes=frozenset(SCOPES))  # who needs no key, on this machine, where the user says so
 
 
+def _check_here(headers: Mapping[str, str], client: str) -> None:
+    """From this machine, and not from a page of elsewhere that runs in a browser here. Raises Forbidden."""
+    host, origin = headers.get("host", ""), headers.get("origin")
+    name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
+    if client not in ("127.0.0.1", "::1") or name not in ("127.0.0.1", "[::1]", "localhost"):
+        raise Forbidden("Without a key only this machine may ask.", remedy="Send a key.")
+    if origin is not None and origin != f"http://{host}":
+        raise Forbidden("Without a key no page of elsewhere may ask.", remedy="Send a key.")
+
+
 @dataclass(slots=True)
 class Service:
     """One per process and configuration. is_open: no key is asked of who comes from this machine."""
@@ -34,6 +45,7 @@ class Service:
     director: Director
     keys: Keys
     audit: Audit
+    jobs: Jobs
     is_open: bool = False
     refused: Callable[[Exception], None] | None = None  # told of each error that a client is told of
     under_way: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
@@ -41,9 +53,8 @@ class Service:
     async def who(self, headers: Mapping[str, str], client: str, scope: str) -> Caller:
         """Whose request it is. Raises Unauthorized, Forbidden, RateRefused."""
         header = headers.get("authorization") or headers.get("x-api-key")
-        if header is None and self.is_open:
-            if client not in ("127.0.0.1", "::1"):
-                raise Forbidden("Without a key only this machine may ask.", remedy="Send a key.")
+        if self.is_open and (header is None or not looks_like_ours(header)):  # SDKs send some key whatever happens
+            _check_here(headers, client)
             return ANYBODY
         return await self.keys.who(header, scope)
 

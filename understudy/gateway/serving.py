@@ -20,11 +20,12 @@ from understudy.errors import StoreError, UnderstudyError, UsageError
 from understudy.gateway.app import application
 from understudy.gateway.audit import Audit
 from understudy.gateway.board import Place
+from understudy.gateway.jobs import Jobs
 from understudy.gateway.keys import Keys
 from understudy.gateway.looking import Looking
 from understudy.gateway.metering import attach
 from understudy.gateway.protocol import Protocol
-from understudy.gateway.service import Service
+from understudy.gateway.service import ANYBODY, Service
 from understudy.telemetry.log import log
 from understudy.telemetry.metrics import Metrics, Shared
 
@@ -124,9 +125,10 @@ class Serving:
     async def _open(self) -> Service:
         director = await Director.from_config(self.config).__aenter__()
         clock = director.parts.clock
-        service = Service(
-            director, Keys(director.parts.store.callers, clock), Audit(director.home, clock), is_open=self.is_open
-        )
+        jobs = Jobs(director, clock, keyless=ANYBODY if self.is_open else None)
+        await jobs.__aenter__()
+        keys = Keys(director.parts.store.callers, clock)
+        service = Service(director, keys, Audit(director.home, clock), jobs, is_open=self.is_open)
         attach(service, self.metrics)
         return service
 
@@ -191,6 +193,7 @@ async def _retire(service: Service) -> None:
 
 
 async def _close(service: Service) -> None:
+    await service.jobs.close()
     for running in service.under_way:
         running.cancel()
     if service.under_way:

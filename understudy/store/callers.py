@@ -95,6 +95,16 @@ class Callers:
 
         return self._database.glance(look)
 
+    def named(self, name: str) -> CallerKey | None:
+        """The key that has this name now; a revoked one has none."""
+        query = f"SELECT {_COLUMNS} FROM callers WHERE name = ? AND revoked_at IS NULL"  # noqa: S608 - constants
+
+        def look(db: sqlite3.Connection) -> CallerKey | None:
+            row = db.execute(query, (name,)).fetchone()
+            return None if row is None else _key(row)
+
+        return self._database.glance(look)
+
     async def revoke(self, name: str) -> str:
         """The id of what is no key from now on. Processes that know it forget it within keys.AGE. Raises UsageError."""
         check_name(name)

@@ -26,6 +26,8 @@ _ROWS = {
     "sessions": "Begin another conversation.",
     "turns": "Begin another conversation.",
     "replies": "Do without this reply's record.",
+    "jobs": "Do without this job: ask for it again.",
+    "job_events": "Do without this job's events: poll its state.",
     "fleets": "Do without deciding its replies again.",
     "salts": "Restore the store from a backup, or give it another salt, which forgets the age of keys: "
     "sqlite3 FILE 'DELETE FROM salts; INSERT INTO salts VALUES (randomblob(32))'",

@@ -85,7 +85,30 @@ def _sixth(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE caller_rates (name TEXT PRIMARY KEY, slots TEXT NOT NULL) WITHOUT ROWID")
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth)
+def _seventh(db: sqlite3.Connection) -> None:
+    # The contents stand last: what is read most often lies before them in a row.
+    db.execute(
+        "CREATE TABLE jobs (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, caller TEXT NOT NULL,"
+        " key TEXT NOT NULL, session TEXT NOT NULL, state TEXT NOT NULL, priority INTEGER NOT NULL,"
+        " created REAL NOT NULL, due REAL NOT NULL, keep REAL NOT NULL, started REAL, ended REAL, expires REAL,"
+        " owner TEXT, lease REAL, attempts INTEGER NOT NULL DEFAULT 0, turn INTEGER NOT NULL DEFAULT 0,"
+        " cancel INTEGER NOT NULL DEFAULT 0, events INTEGER NOT NULL DEFAULT 0, task TEXT, result TEXT, error TEXT)"
+    )
+    db.execute("CREATE INDEX jobs_waiting ON jobs (priority, caller, seq) WHERE state = 'queued'")
+    db.execute("CREATE INDEX jobs_due ON jobs (due) WHERE state = 'queued'")
+    db.execute("CREATE INDEX jobs_running ON jobs (lease, caller) WHERE state = 'running'")
+    db.execute("CREATE INDEX jobs_kept ON jobs (expires) WHERE state IN ('done', 'failed', 'cancelled')")
+    db.execute("CREATE INDEX jobs_expired ON jobs (expires) WHERE state = 'expired'")
+    db.execute("CREATE INDEX jobs_by_turn ON jobs (turn)")
+    db.execute("CREATE INDEX jobs_by_caller ON jobs (caller, turn)")
+    db.execute("CREATE INDEX jobs_by_end ON jobs (ended)")
+    db.execute(
+        "CREATE TABLE job_events (job TEXT NOT NULL, n INTEGER NOT NULL, type TEXT NOT NULL, event TEXT NOT NULL,"
+        " PRIMARY KEY (job, n)) WITHOUT ROWID"
+    )
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth, _seventh)
 
 
 def version(db: sqlite3.Connection) -> int:

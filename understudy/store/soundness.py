@@ -40,6 +40,28 @@ _COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "last_used": ("real", "integer", "null"),
     },
     "caller_rates": {"slots": ("json",)},
+    "jobs": {
+        "id": ("text",),
+        "caller": ("text",),
+        "key": ("text",),
+        "session": ("text",),
+        "state": ("text",),
+        "priority": ("integer",),
+        "created": ("real", "integer"),
+        "due": ("real", "integer"),
+        "keep": ("real", "integer"),
+        "started": ("real", "integer", "null"),
+        "ended": ("real", "integer", "null"),
+        "expires": ("real", "integer", "null"),
+        "lease": ("real", "integer", "null"),
+        "attempts": ("integer",),
+        "cancel": ("integer",),
+        "events": ("integer",),
+        "task": ("text", "null"),
+        "result": ("text", "null"),
+        "error": ("text", "null"),
+    },
+    "job_events": {"event": ("json",)},
 }
 
 

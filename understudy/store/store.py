@@ -7,6 +7,7 @@ from types import TracebackType
 
 from understudy.store.callers import Callers
 from understudy.store.database import PATIENCE, Database
+from understudy.store.jobs import JobTable
 from understudy.store.keys import Keys
 from understudy.store.ledger import SqliteLedger
 from understudy.store.replies import Replies
@@ -24,6 +25,7 @@ class Store:
         self.replies = Replies(database)
         self.keys = Keys(database)
         self.callers = Callers(database, clock)
+        self.jobs = JobTable(database, clock)
 
     @classmethod
     async def open(cls, home: Path, clock: Clock, *, patience: float = PATIENCE) -> Store:

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -118,15 +118,20 @@ class _File:
     def msg(self, line: str) -> None:
         data = line.encode("utf-8", "replace") + b"\n"
         with contextlib.suppress(OSError):
-            for folder in (self._path.parent.parent, self._path.parent):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _opened(self._path) as file:
+            with self._open() as file:
                 if os.fstat(file).st_size + len(data) <= self._largest:
                     os.write(file, data)
                     return
                 self._rotate(file)
             with _opened(self._path) as file:
                 os.write(file, data)
+
+    def _open(self) -> AbstractContextManager[int]:
+        """The folders are made where they are missing, which is once."""
+        if not self._path.parent.is_dir():
+            for folder in (self._path.parent.parent, self._path.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _opened(self._path)
 
     debug = info = warning = error = critical = msg
 

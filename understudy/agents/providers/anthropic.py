@@ -12,14 +12,17 @@ from understudy.agents.wire import Wire, client_for, rooted
 from understudy.agents.worker import Traits
 from understudy.config.secrets import Secret
 from understudy.config.settings import Model, Provider, Settings
-from understudy.types import Candidate, Worker
+from understudy.errors import CallFailed
+from understudy.types import Candidate, Failure, Worker
 
 KEYS = ("env:ANTHROPIC_API_KEY",)
 ADDRESS = "https://api.anthropic.com"
+OLDEST = (1, 15)  # of the SDK; nanobot's environment has an older one
 
 
 async def candidates(name: str, provider: Provider, settings: Settings) -> tuple[Candidate, ...]:
-    """Raises CallFailed(UNAVAILABLE) when no account has a key."""
+    """Raises CallFailed(UNAVAILABLE) when no account has a key, or the SDK is too old."""
+    _check_version(name)
     models = provider.models or tuple(Model(id=known.model) for known in entries("anthropic"))
     return build(name, provider, settings, with_keys(name, provider, KEYS), models)
 
@@ -47,3 +50,17 @@ def worker(candidate: Candidate, provider: Provider, settings: Settings, rings: 
         Traits(counts_exactly=True),
         lambda key: Relay(f"{base_url}/v1", key, AnthropicSpeech(), local_hosts=settings.local_hosts),
     )
+
+
+def _check_version(name: str) -> None:
+    from importlib.metadata import version
+
+    found = version("anthropic")
+    if tuple(int(part) for part in found.split(".")[:2] if part.isdecimal()) < OLDEST:
+        oldest = ".".join(str(part) for part in OLDEST)
+        raise CallFailed(
+            Failure.UNAVAILABLE,
+            f"{name}: the package anthropic {found} of this environment is older than {oldest}.",
+            remedy="Update it; beside nanobot, which needs the old one, use the kind claude_code or understudy serve.",
+            charged=False,
+        )

@@ -26,7 +26,7 @@ VERSION = "2023-06-01"
 class AnthropicSpeech:
     native: Literal["openai", "anthropic"] = "anthropic"
 
-    def address(self, model: str, *, stream: bool) -> str:
+    def address(self, chat: Chat, model: str, *, stream: bool) -> str:
         return "/messages"
 
     def headers(self, key: str) -> Mapping[str, str]:

@@ -29,7 +29,7 @@ _CONFIG = {
 class GeminiSpeech:
     native: Literal["openai", "anthropic"] = "openai"
 
-    def address(self, model: str, *, stream: bool) -> str:
+    def address(self, chat: Chat, model: str, *, stream: bool) -> str:
         what = "streamGenerateContent?alt=sse" if stream else "generateContent"
         return f"/models/{quote(model, safe='')}:{what}"
 

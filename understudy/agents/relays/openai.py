@@ -26,13 +26,15 @@ class OpenAISpeech:
     cap: str = "max_completion_tokens"
     native: Literal["openai", "anthropic"] = "openai"
 
-    def address(self, model: str, *, stream: bool) -> str:
-        return "/chat/completions"
+    def address(self, chat: Chat, model: str, *, stream: bool) -> str:
+        return "/embeddings" if chat.dialect == "embeddings" else "/chat/completions"
 
     def headers(self, key: str) -> Mapping[str, str]:
         return {"authorization": f"Bearer {key}"} if key else {}
 
     def request(self, chat: Chat, model: str, cap: int, *, stream: bool) -> Body:
+        if chat.dialect == "embeddings":
+            return {**chat.body, "model": model}
         said = chat.body if chat.dialect == "openai" else openai_request(chat.body)
         body = {**said, "model": model, self.cap: cap}
         if stream:
@@ -40,6 +42,8 @@ class OpenAISpeech:
         return body
 
     def whole(self, body: Body) -> Answer:
+        if body.get("data") and not body.get("choices"):
+            return _embedded(body)
         choices = tables(body.get("choices"))
         if not choices or not isinstance(choices[0].get("message"), dict):
             raise ValueError("it has no message")
@@ -112,6 +116,13 @@ def answer_of(choice: Body, usage: Usage, model: str) -> Answer:
         finish = "tool_call"
     text = text_of(message.get("content"))
     return Answer(text, usage, finish, model, logprob=_mean(choice.get("logprobs")), calls=calls, message=choice)
+
+
+def _embedded(body: Body) -> Answer:
+    """Vectors, as many as there were texts; the body itself goes along."""
+    if not all(row.get("embedding") for row in tables(body["data"])):
+        raise ValueError("it has no vectors")
+    return Answer("", _usage(body.get("usage")), "stop", words(body.get("model")), message=body)
 
 
 def _call(name: str, function: str, arguments: str) -> Body:

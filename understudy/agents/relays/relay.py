@@ -16,7 +16,7 @@ from understudy.agents.readings import readings
 from understudy.agents.relays.openai import OpenAISpeech
 from understudy.agents.relays.reading import Body, table
 from understudy.agents.relays.speech import Speech
-from understudy.agents.relays.translation import anthropic_message, openai_choice
+from understudy.agents.relays.translation import anthropic_message, openai_choice, untranslatable
 from understudy.agents.seam import measured, reserve, to_the_end
 from understudy.agents.wire import CONNECT_SECONDS, POOL, is_at_home, tls
 from understudy.config.secrets import Secret
@@ -81,9 +81,11 @@ class Relay:
             await session.close()
 
     async def _ask(self, sent: _Sent, chat: Chat, progress: Callable[[int], None] | None) -> Answer:
-        stream = chat.live is not None or progress is not None
+        if chat.dialect == "embeddings" and not isinstance(self.speech, OpenAISpeech):
+            raise untranslatable("texts to embed")
+        stream = chat.dialect != "embeddings" and (chat.live is not None or progress is not None)
         body = self.speech.request(chat, sent.candidate.model, sent.cap, stream=stream)
-        address = self.base_url + self.speech.address(sent.candidate.model, stream=stream)
+        address = self.base_url + self.speech.address(chat, sent.candidate.model, stream=stream)
         headers = {**self.speech.headers(self.key.reveal() if self.key else ""), "content-type": "application/json"}
         async with self._open().post(address, data=_encode(body), headers=headers) as response:
             sent.took(response)
@@ -94,7 +96,10 @@ class Relay:
                 raise failures.malformed(sent.candidate, "it sent a compression nobody asked for")
             if stream and "json" not in response.headers.get("content-type", ""):
                 return await self._listen(sent, response, chat, progress)
-            return self._whole(sent, await _body(response, sent))
+            answer = self._whole(sent, await _body(response, sent))
+            if chat.dialect == "embeddings" and len((answer.message or {}).get("data", ())) != len(chat.body["input"]):
+                raise failures.malformed(sent.candidate, "it gave another number of vectors than there were texts")
+            return answer
 
     def _whole(self, sent: _Sent, raw: bytes) -> Answer:
         body = table(_decode(raw))
@@ -129,7 +134,7 @@ class Relay:
         if answer.finish == "content_filter":
             raise failures.content_filtered(sent.candidate)
         message = answer.message
-        if chat.dialect != self.speech.native and message is not None:
+        if chat.dialect not in (self.speech.native, "embeddings") and message is not None:
             turn = anthropic_message if chat.dialect == "anthropic" else openai_choice
             message = turn(dict(message), answer.finish)
         return replace(
@@ -198,7 +203,7 @@ async def _settle(guard: Guard, hold: Hold | None, usage: Usage | None) -> None:
 def _look_inside(body: Body, sent: _Sent) -> None:
     """An error that comes with status 200."""
     error = body.get("error")
-    if not error or any(body.get(key) for key in ("choices", "candidates", "content")):
+    if not error or any(body.get(key) for key in ("choices", "candidates", "content", "data")):
         return
     code = table(error).get("code")
     status = code if isinstance(code, int) and 400 <= code <= 599 else None

@@ -27,7 +27,7 @@ class Speech(Protocol):
     @property
     def native(self) -> Literal["openai", "anthropic"]: ...
 
-    def address(self, model: str, *, stream: bool) -> str:
+    def address(self, chat: Chat, model: str, *, stream: bool) -> str:
         """The path behind the base address."""
         ...
 

@@ -43,7 +43,7 @@ def read(body: Table, marks: Marks) -> Wanted:
     asked = _task(messages) if not (tools or images or is_named(model) or kept.get("logprobs")) else None
     if asked is None:
         chat = _handed(messages, kept, tools, form, images)
-        asked = Task(_last_question(messages), memory=False, chat=chat, plan=False)
+        asked = Task(_last_question(messages), remember=False, chat=chat, plan=False)
     cap = whole(body, "max_completion_tokens", 1, MOST_TOKENS) or whole(body, "max_tokens", 1, MOST_TOKENS)
     asked = replace(asked, max_tokens=cap, schema=_schema(form))
     options = table(body.get("stream_options") or {}, "stream_options")

@@ -11,6 +11,7 @@ from understudy.errors import (
     BudgetRefused,
     ConfigError,
     Forbidden,
+    NoJob,
     PrivacyRefused,
     StoreError,
     Unauthorized,
@@ -48,6 +49,7 @@ class Refusal:
 # The first that fits: status, Anthropic's word, OpenAI's word.
 _WORDS: tuple[tuple[type[UnderstudyError], tuple[int, str, str]], ...] = (
     (BadField, (400, "invalid_request_error", "invalid_value")),
+    (NoJob, (404, "not_found_error", "not_found")),
     (UnknownCandidate, (404, "not_found_error", "model_not_found")),
     (UsageError, (400, "invalid_request_error", "invalid_request")),
     (Unauthorized, (401, "authentication_error", "invalid_api_key")),

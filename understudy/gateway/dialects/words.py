@@ -56,7 +56,7 @@ def task_of(messages: Iterable[Message]) -> Task | None:
         said[-1][1],
         history=history,
         instructions="\n\n".join(text for text in instructions if text),
-        memory=False,
+        remember=False,
         plan=None if not history else False,
     )
 

@@ -1,0 +1,3 @@
+from pathlib import Path
+
+def get_media_dir(channel: str | None = None) -> Path: ...

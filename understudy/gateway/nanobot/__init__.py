@@ -1,0 +1,1 @@
+"""understudy inside nanobot, and nanobot's configuration for an understudy beside it."""
