@@ -88,9 +88,9 @@ ASKED = (
     ("auto", "Review: def mean(xs): return sum(xs) / len(xs)"),
 )
 VIEWS: tuple[tuple[str, Any, dict[str, int]], ...] = (
-    ("light", "light", {"width": 1280, "height": 1180}),
-    ("dark", "dark", {"width": 1280, "height": 1180}),
-    ("phone", "dark", {"width": 390, "height": 1500}),
+    ("light", "light", {"width": 1280, "height": 1000}),
+    ("dark", "dark", {"width": 1280, "height": 1000}),
+    ("phone", "dark", {"width": 390, "height": 1300}),
 )
 
 

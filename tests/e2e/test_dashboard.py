@@ -80,7 +80,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def key(server: Served) -> str:
-    return make_key(server.folder, "bot", "chat", "fleet")
+    return make_key(server.folder, "zebra", "chat", "fleet")
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def test_another_caller_sees_none_of_it(browser: Browser, server: Served, key: s
         assert theirs.get_by_text("No task yet.").is_visible()
         assert theirs.get_by_text("None today.").is_visible()
         content = theirs.content()
-        assert not [name for name in (*ids, "bot") if name in content]
+        assert not [name for name in (*ids, "zebra") if name in content]
         assert wrong == []
 
 
@@ -206,7 +206,7 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("width", [360, 768, 920, 1024, 1280])
 def test_nothing_scrolls_sideways(browser: Browser, server: Served, key: str, width: int) -> None:
     server.chat(key, model="groq/openai/gpt-oss-20b")
     with opened(browser, server.url, viewport={"width": width, "height": 740}) as (page, wrong):
