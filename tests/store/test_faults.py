@@ -68,7 +68,7 @@ async def test_a_truncated_database_is_noticed(home: Path, clock: HandClock, pat
 async def test_damage_inside_is_found_by_the_doctor_and_named_on_use(home: Path, clock: HandClock, path: Path) -> None:
     await fill(home, clock, turns=200)
     whole = bytearray(path.read_bytes())
-    for page in range(4096 * 20, len(whole), 4096):  # every page of the turns, none of the schema
+    for page in range(4096 * 40, len(whole), 4096):  # every page of the turns, none of the schema
         whole[page : page + 64] = os.urandom(64)
     path.write_bytes(whole)
     async with await Store.open(home, clock) as store:

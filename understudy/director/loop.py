@@ -79,7 +79,8 @@ async def _keep_broken(parts: Parts, trail: Trail, decided: Decided | None, erro
 def _log(trail: Trail, outcome: str, detail: str) -> None:
     """Ids, names and counts: never a text."""
     attempts = trail.all_attempts()
-    log().info(
+    told = log().debug if trail.caller is not None else log().info  # a caller's use has a line of the audit already
+    told(
         "task",
         reply=trail.id,
         outcome=outcome,

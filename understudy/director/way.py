@@ -171,9 +171,10 @@ def narrowed(task: Task, caller: Caller | None) -> Task:
     """The task as its caller's key allows it. Raises Forbidden."""
     if caller is None:
         return task
-    if caller.policy is not None and task.policy not in (None, caller.policy):
+    if caller.policy is not None and (task.candidate is not None or task.policy not in (None, caller.policy)):
         raise Forbidden(
-            f"The key {caller.name} allows no policy but {caller.policy}.", remedy="Name that one, or none at all."
+            f"The key {caller.name} allows no policy but {caller.policy}.",
+            remedy="Name that one, or none at all; and no candidate, for the policy chooses it.",
         )
     sensitivity = Sensitivity.PRIVATE if caller.private else task.sensitivity
     return replace(task, policy=caller.policy or task.policy, sensitivity=sensitivity)

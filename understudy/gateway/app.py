@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -18,7 +19,7 @@ from understudy.gateway.dialects.refusals import Refusal
 from understudy.gateway.exchange import Dialect, Exchange
 from understudy.gateway.fields import parse
 from understudy.gateway.jobs_api import JobsEndpoint, cancel, follow, look, submit
-from understudy.gateway.limits import Limits, Slow
+from understudy.gateway.limits import Limits, Slow, TooLarge
 from understudy.gateway.looking import Looking
 from understudy.gateway.metering import Metered, paths_of
 from understudy.gateway.service import Service
@@ -45,11 +46,14 @@ def application(
     service: Callable[[], Service], ready: Callable[[], str], looking: Looking | None = None
 ) -> Limits | Metered:
     """service: the one of now, which a reload replaces; ready: why not yet, or the empty string."""
-    routes: list[BaseRoute] = [Route(d.path, _Endpoint(Exchange(d, service)), methods=["POST"]) for d in DIALECTS]
+    routes: list[BaseRoute] = [
+        Route(path, _Endpoint(Exchange(d, service)), methods=["POST"]) for d in DIALECTS for path in _paths(d.path)
+    ]
+    models, model = _Plain(service, _models, "chat"), _Plain(service, _model, "chat")
+    routes += [Route(path, models, methods=["GET"]) for path in _paths("/v1/models")]
+    routes += [Route(path, model, methods=["GET"]) for path in _paths("/v1/models/{name:path}")]
     routes += [
         Route("/v1/messages/count_tokens", _Plain(service, _count, "chat", messages.failure), methods=["POST"]),
-        Route("/v1/models", _Plain(service, _models, "chat"), methods=["GET"]),
-        Route("/v1/models/{name:path}", _Plain(service, _model, "chat"), methods=["GET"]),
         Route("/v1/jobs", JobsEndpoint(service, submit), methods=["POST"]),
         Route("/v1/jobs/{id}", JobsEndpoint(service, look), methods=["GET"]),
         Route("/v1/jobs/{id}", JobsEndpoint(service, cancel), methods=["DELETE"]),
@@ -61,6 +65,11 @@ def application(
         return Limits(_Fallback(Router(routes)))
     routes += [Route(path, _Endpoint(told), methods=["GET"]) for path, told in looking.endpoints.items()]
     return Metered(Limits(_Fallback(Router(routes))), looking.metrics, paths_of(routes))
+
+
+def _paths(path: str) -> tuple[str, str]:
+    """Groq's SDK writes /openai in front of what it asks."""
+    return path, f"/openai{path}"
 
 
 @dataclass(slots=True)
@@ -89,8 +98,10 @@ class _Plain:
             await service.who(request.headers, client, self.scope)
             told = self.told(service, request)
             response = JSONResponse(await told if isinstance(told, Awaitable) else told)
-        except (ClientDisconnect, Slow):
+        except ClientDisconnect:
             return
+        except (Slow, TooLarge):
+            raise  # answered for all in one place
         except Exception as error:  # noqa: BLE001  as in an exchange
             refusal = service.refusal(error)
             response = JSONResponse(self.failure(refusal), refusal.status, headers=refusal.headers)
@@ -137,10 +148,18 @@ class _Fallback:
                 await _missing(scope, status)(scope, receive, send)
 
 
+_WORDS = {
+    404: "There is no such path.",
+    405: "That path takes another method.",
+    408: "The request did not arrive in time.",
+    413: "The request is too large.",
+}
+
+
 def _missing(scope: Scope, status: int) -> Response:
-    words = {404: "There is no such path.", 405: "That path takes another method."}
-    error = {"message": words.get(status, "This is a bug in understudy."), "type": "invalid_request_error"}
-    return JSONResponse({"error": {**error, "param": None, "code": str(status)}}, status)
+    error = {"message": _WORDS.get(status, "This is a bug in understudy."), "type": "invalid_request_error"}
+    headers = {"connection": "close"} if status in (408, 413) else None  # the rest of the body is not waited for
+    return JSONResponse({"error": {**error, "param": None, "code": str(status)}}, status, headers=headers)
 
 
 async def _count(service: Service, request: Request) -> Mapping[str, Any]:
@@ -159,10 +178,17 @@ def _model(service: Service, request: Request) -> Mapping[str, Any]:
 def _models(service: Service, request: Request) -> Mapping[str, Any]:
     now = int(time.time())
     own = ["understudy/auto", "understudy/private", *(f"understudy/{name}" for name in service.director.agents)]
-    listed = [{"id": name, "object": "model", "created": now, "owned_by": "understudy"} for name in dict.fromkeys(own)]
+    listed = [_described(name, "understudy", now) for name in dict.fromkeys(own)]
     for name, candidate in {c.name: c for c in service.director.parts.fleet}.items():
-        told: dict[str, Any] = {"id": name, "object": "model", "created": now, "owned_by": candidate.provider}
+        told = _described(name, candidate.provider, now)
         told |= {"context_window": candidate.context, "max_completion_tokens": candidate.output_cap}
         told |= {"capabilities": sorted(candidate.capabilities), "local": candidate.local, "free": candidate.free}
         listed.append(told)
-    return {"object": "list", "data": listed}
+    return {"object": "list", "data": listed, "has_more": False}
+
+
+def _described(name: str, owner: str, now: int) -> dict[str, Any]:
+    """In OpenAI's words and in Anthropic's, whose clients ask at the same path."""
+    made = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+    told: dict[str, Any] = {"id": name, "object": "model", "created": now, "owned_by": owner}
+    return {**told, "type": "model", "display_name": name, "created_at": made}

@@ -7,6 +7,7 @@ QUIET seconds it is, and from then on the client hears at least that we are aliv
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -78,10 +79,10 @@ class _One:
         given: Given | None = None
         try:
             given = await self._answer()
-        except _Told:
-            pass
-        except (ClientDisconnect, Slow, OSError):
-            self.status = self.status or 499  # nobody is there to be told
+        except (ClientDisconnect, _Told):
+            self.status = self.status or 499  # nobody is there to be told, or it was told already
+        except Slow:
+            await self._refuse(Refusal(408, "invalid_request_error", "timeout", "The request did not arrive in time."))
         except TooLarge:
             await self._refuse(Refusal(413, "request_too_large", "too_large", "The request is too large."))
         except Exception as error:  # noqa: BLE001  whatever it is, the client gets its own shape of an error
@@ -106,8 +107,10 @@ class _One:
     async def _stream(self, caller: Caller, wanted: Wanted, marks: Marks) -> Given:
         said: asyncio.Queue[Piece | None] = asyncio.Queue()
         running = self.service.start(self.service.reply(caller, wanted, marks, said.put_nowait))
-        running.add_done_callback(lambda _: said.put_nowait(None))
-        frames = self.dialect.frames(f"chatcmpl-{id(running):x}", int(time.time()), wanted.model)
+        leaving = asyncio.ensure_future(self.request.receive())
+        for ended in (running, leaving):
+            ended.add_done_callback(lambda _: said.put_nowait(None))
+        frames = self.dialect.frames(secrets.token_hex(12), int(time.time()), wanted.model)
         live = False
         try:
             while True:
@@ -121,6 +124,8 @@ class _One:
                     break
                 live = True
                 await self._write(frames.piece(piece))
+            if not running.done():
+                raise ClientDisconnect
             try:
                 given = running.result()
             except Exception as error:
@@ -133,6 +138,7 @@ class _One:
             await self._end()
             return given
         finally:
+            leaving.cancel()
             if not running.done():
                 running.cancel()
                 await asyncio.wait([running])

@@ -64,10 +64,10 @@ class JobsEndpoint:
             caller = await service.who(request.headers, client, "jobs")
             body = parse(await request.body()) if request.method == "POST" else {}
             response = await self.answer(Asked(service, caller, request, marks_of(request.headers, body), body))
-        except (ClientDisconnect, Slow):
+        except ClientDisconnect:
             return
-        except TooLarge:
-            response = JSONResponse({"error": {"message": "The request is too large.", "code": "too_large"}}, 413)
+        except (Slow, TooLarge):
+            raise  # answered for all in one place
         except Exception as error:  # noqa: BLE001  whatever it is, the client gets JSON
             refusal = service.refusal(error)
             response = JSONResponse(chat.failure(refusal), refusal.status, headers=refusal.headers)

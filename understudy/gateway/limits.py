@@ -55,9 +55,13 @@ class Limits:
 class Slow(Exception):
     """The client did not send its body in time, or does not read."""
 
+    status_code = 408
+
 
 class TooLarge(Exception):
     """The body is larger than it may be."""
+
+    status_code = 413
 
 
 @dataclass(slots=True)
@@ -74,13 +78,19 @@ class _Reading:
         self.until = self.until or loop.time() + BODY_SECONDS
         try:
             async with asyncio.timeout_at(self.until):
-                message = await self.inner()
+                message = await self._next()
+                while self.taken > LARGEST_BODY and not self.ended:  # who still sends does not hear a refusal
+                    await self._next()
         except TimeoutError:
             raise Slow from None
-        self.taken += len(message.get("body", b""))
-        self.ended = not message.get("more_body", False)
         if self.taken > LARGEST_BODY:
             raise TooLarge
+        return message
+
+    async def _next(self) -> Message:
+        message = await self.inner()
+        self.taken += len(message.get("body", b""))
+        self.ended = not message.get("more_body", False)
         return message
 
 

@@ -173,5 +173,5 @@ async def scrape(service: Service, caller: Caller, metrics: Metrics) -> tuple[by
 
 
 def paths_of(routes: Any) -> dict[int, str]:
-    """By endpoint, of starlette's routes."""
-    return {id(route.endpoint): str(route.path) for route in routes}
+    """By endpoint, of starlette's routes; of one that has several the first."""
+    return {id(route.endpoint): str(route.path) for route in reversed(routes)}

@@ -18,6 +18,7 @@ from understudy.gateway.dialects.refusals import Refusal, refusal_of
 from understudy.gateway.dialects.words import Wanted
 from understudy.gateway.jobs import Jobs
 from understudy.gateway.keys import Keys, looks_like_ours
+from understudy.gateway.loopback import is_here
 from understudy.store.callers import SCOPES
 from understudy.telemetry.log import log
 from understudy.types import Caller, Chat, Piece, Reply
@@ -26,16 +27,6 @@ if TYPE_CHECKING:
     from understudy.director.director import Director
 
 ANYBODY = Caller("local", scopes=frozenset(SCOPES))  # who needs no key, on this machine, where the user says so
-
-
-def _check_here(headers: Mapping[str, str], client: str) -> None:
-    """From this machine, and not from a page of elsewhere that runs in a browser here. Raises Forbidden."""
-    host, origin = headers.get("host", ""), headers.get("origin")
-    name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
-    if client not in ("127.0.0.1", "::1") or name not in ("127.0.0.1", "[::1]", "localhost"):
-        raise Forbidden("Without a key only this machine may ask.", remedy="Send a key.")
-    if origin is not None and origin != f"http://{host}":
-        raise Forbidden("Without a key no page of elsewhere may ask.", remedy="Send a key.")
 
 
 @dataclass(slots=True)
@@ -54,7 +45,8 @@ class Service:
         """Whose request it is. Raises Unauthorized, Forbidden, RateRefused."""
         header = headers.get("authorization") or headers.get("x-api-key")
         if self.is_open and (header is None or not looks_like_ours(header)):  # SDKs send some key whatever happens
-            _check_here(headers, client)
+            if not is_here(client, headers):
+                raise Forbidden("Without a key only programs on this machine may ask.", remedy="Send a key.")
             return ANYBODY
         return await self.keys.who(header, scope)
 

@@ -21,7 +21,7 @@ from typing import ClassVar, TypeVar
 
 from understudy.errors import StoreError
 from understudy.store import faults
-from understudy.store.inline import BUSY, Inline
+from understudy.store.inline import Inline
 from understudy.store.migrations import STEPS, migrate
 from understudy.store.patience import left
 from understudy.store.rows import as_text
@@ -55,6 +55,7 @@ class Database:
         self._reading: sqlite3.Connection | None = None  # belongs to the readers' thread
         self._glancing: tuple[int, sqlite3.Connection] | None = None  # and this one to the thread of that id
         self._inline: Inline | None = None
+        self._together: list[Operation] = []  # asked for in this moment, and not begun
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _forget(this()))
 
@@ -120,19 +121,49 @@ class Database:
         *,
         undo: Callable[[sqlite3.Connection, T], None] | None = None,
     ) -> T:
-        """As write(), but here and now when nobody else is writing: for a few rows, which keep others for no time."""
+        """As write(), but on this thread when nobody else is writing: for a few rows, which keep others for no time.
+
+        What tasks of this loop ask for in the same moment goes in one turn: under load most of a turn is its beginning
+        and its end.
+        """
         writer = self._start()
         if self._inline is None and writer.ready.done() and writer.ready.exception() is None:
-            self._inline = Inline(self.path, self._connect, writer.files)
-        inline = self._inline
-        if inline is not None and inline.thread == threading.get_ident():
-            result = inline.run(work)
-            if result is not BUSY:
-                if inline.turns % CHECKPOINT == 0:
-                    writer.long_log = True
-                    writer.submit(Operation(lambda _: None))
-                return result
-        return await self.write(work, undo=undo)
+            with contextlib.suppress(OSError, sqlite3.Error):  # the writer's way tells what is wrong
+                self._inline = Inline(self.path, self._connect, writer.files)
+        if self._inline is None or self._inline.thread != threading.get_ident():
+            return await self.write(work, undo=undo)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        operation = Operation(work, undo, future)
+        self._together.append(operation)
+        if len(self._together) == 1:
+            future.get_loop().call_soon(self._take_turn)
+        received = False
+        try:
+            await future
+            received = True
+        finally:
+            if not received and undo is not None and operation.error is None:
+                operation.abandoned = True
+                _take_back(writer, operation)
+        if not operation.ran and operation.error is None:  # others are writing
+            return await self.write(work, undo=undo)
+        return operation.result
+
+    def _take_turn(self) -> None:
+        """What was asked for in this moment. Where others are writing, each goes the writer's way."""
+        operations, self._together = [o for o in self._together if not o.abandoned], []
+        inline, writer = self._inline, self._writer
+        ran = inline is not None and bool(operations) and inline.run(operations)
+        if ran and inline is not None and writer is not None and inline.turns % CHECKPOINT == 0:
+            writer.long_log = True
+            with contextlib.suppress(StoreError):
+                writer.submit(Operation(lambda _: None))
+        for operation in operations:
+            if not ran and writer is not None and operation.left and operation.undo is None:
+                with contextlib.suppress(StoreError):
+                    writer.submit(operation)  # nobody waits for it any more, and it is done all the same
+            else:
+                operation.deliver()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on one consistent snapshot: what this process has written is in it."""

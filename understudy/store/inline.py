@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+from understudy.errors import StoreError
 from understudy.store import faults
 from understudy.store.files import Files
 from understudy.store.turnstile import Turnstile
-
-BUSY = object()  # somebody else is writing: take the writer's way
+from understudy.store.writer import Operation
 
 
 class Inline:
@@ -32,30 +31,32 @@ class Inline:
             self._turnstile.close()
             raise
 
-    def run(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
-        """The result of `work`, committed; or BUSY, and nothing has happened. What `work` raises takes it back."""
+    def run(self, operations: Sequence[Operation]) -> bool:
+        """All of them in one turn, each atomic by itself. False: somebody else is writing, and nothing has happened.
+
+        What becomes of each is in it, as after a turn of the writer's.
+        """
         if not self._turnstile.try_enter():
-            return BUSY
+            return False
         db = self._db
         try:
             self._files.check()
             db.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(db)
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
+            for operation in operations:
+                operation.run(db, self._path)
             db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            if "locked" in str(error) or "busy" in str(error):
-                return BUSY
-            raise faults.explain(error, self._path) from None
+            if isinstance(error, sqlite3.Error) and ("locked" in str(error) or "busy" in str(error)):
+                return False
+            told = faults.explain(error, self._path) if isinstance(error, sqlite3.Error) else error
+            for operation in operations:
+                operation.error = told
         finally:
             self._turnstile.leave()
         self.turns += 1
-        return result
+        return True
 
     def close(self) -> None:
         self._db.close()

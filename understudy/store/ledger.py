@@ -81,7 +81,7 @@ class SqliteLedger:
             )
             _apply(db, hold.scopes, Change(Amount(), amount))
 
-        await self._database.write(take, undo=lambda db, _: _close(db, hold.id, Amount(), self._clock.now()))
+        await self._database.promptly(take, undo=lambda db, _: _close(db, hold.id, Amount(), self._clock.now()))
         return hold
 
     async def settle(self, hold: Hold, actual: Amount) -> None:
@@ -90,11 +90,11 @@ class SqliteLedger:
         The first settle or release counts; after the lease it corrects the full charge. An unknown hold: UsageError.
         """
         rules.check_amount(actual)
-        await self._database.write(lambda db: _close(db, hold.id, actual, self._clock.now()))
+        await self._database.promptly(lambda db: _close(db, hold.id, actual, self._clock.now()))
 
     async def release(self, hold: Hold) -> None:
         """Give all of it back: it is certain that nothing was charged."""
-        await self._database.write(lambda db: _close(db, hold.id, Amount(), self._clock.now()))
+        await self._database.promptly(lambda db: _close(db, hold.id, Amount(), self._clock.now()))
 
     async def balance(self, scope: str) -> Balance:
         """With the leases that have ended by now charged."""

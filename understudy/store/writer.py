@@ -63,6 +63,11 @@ class Operation:
 
         return Operation(reverse)
 
+    @property
+    def left(self) -> bool:
+        """Whoever waited for it does not any more."""
+        return self.future is not None and self.future.cancelled()
+
     def deliver(self) -> None:
         if self.future is None or self.future.done():
             return

@@ -51,7 +51,7 @@ def read(body: Table, marks: Marks) -> Wanted:
         aimed(asked, model, marks),
         model,
         stream=flag(body, "stream"),
-        usage=options.get("include_usage") is not False,
+        usage=flag(options, "include_usage"),
         known=frozenset(call["id"] for m in messages for call in m.get("tool_calls") or ()),
     )
 
@@ -115,24 +115,26 @@ class Frames:
                 yield self._chunk(kept, logprobs=choice.get("logprobs"))
         for index, call in enumerate(message.get("tool_calls") or ()):
             yield self._chunk({"tool_calls": [{"index": index, **call}]})
-        yield self._chunk({}, choice["finish_reason"], told=given.told)
         if usage_too:
+            yield self._chunk({}, choice["finish_reason"], understudy=given.told)
             yield sse({**self._frame(), "choices": [], "usage": usage(given)})
+        else:  # a chunk without a choice would surprise who did not ask for it
+            yield self._chunk({}, choice["finish_reason"], understudy=given.told, usage=usage(given))
         yield sse(b"[DONE]")
 
     def fail(self, refusal: Refusal) -> Iterator[bytes]:
         yield sse(failure(refusal))
         yield sse(b"[DONE]")
 
-    def _chunk(self, delta: Table, finish: str | None = None, *, told: Any = None, logprobs: Any = None) -> bytes:
+    def _chunk(self, delta: Table, finish: str | None = None, *, logprobs: Any = None, **more: Any) -> bytes:
         if not self.begun:
             self.begun = True
             delta = {"role": "assistant", **delta}
         choice: Table = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        return sse({**self._frame(), "choices": [choice], **({"understudy": told} if told else {})})
+        return sse({**self._frame(), "choices": [choice], **more})
 
     def _frame(self) -> Table:
-        head = {"id": self.id, "object": "chat.completion.chunk", "created": self.created}
+        head = {"id": f"chatcmpl-{self.id}", "object": "chat.completion.chunk", "created": self.created}
         return {**head, "model": self.model}
 
 

@@ -43,6 +43,8 @@ class Refusal:
             told["retry-after"] = str(max(1, math.ceil(self.retry)))
         if self.final:
             told["x-should-retry"] = "false"
+        if self.status in (408, 413):
+            told["connection"] = "close"  # the rest of the body is not waited for
         return told
 
 

@@ -25,7 +25,7 @@ class Wanted:
     task: Task
     model: str
     stream: bool = False
-    usage: bool = True  # a stream ends with what was used
+    usage: bool = False  # a stream ends with a frame of its own for what was used
     known: frozenset[str] = frozenset()  # ids of the tool calls there are already
 
 
