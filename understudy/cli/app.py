@@ -376,6 +376,7 @@ def serve(  # noqa: PLR0917  typer calls it by name
     config: Config = None,
     inherited: Annotated[int | None, typer.Option("--fd", hidden=True)] = None,
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
+    place: Annotated[str | None, typer.Option("--place", hidden=True)] = None,
 ) -> Work:
     """Serve OpenAI's and Anthropic's interfaces over HTTP.
 
@@ -393,6 +394,7 @@ def serve(  # noqa: PLR0917  typer calls it by name
         as_json=as_json,
         inherited=inherited,
         parent=parent,
+        place=place,
     )
 
 

@@ -61,7 +61,7 @@ def state_to_dict(candidate: Candidate, state: State, keys: KeysLeft | None = No
     """Plain data; a wait that never ends is null, and so are the keys of who needs none."""
     record = asdict(state)
     record["wait"] = state.wait if math.isfinite(state.wait) else None
-    record["levels"] = [{**asdict(level), "left": level.left} for level in _levels(candidate, state)]
+    record["levels"] = [{**asdict(level), "left": level.left} for level in state.windows(candidate)]
     record["keys"] = asdict(keys) if keys is not None else None
     names = {"name": candidate.name, "account": candidate.account, "quota": candidate.quota}
     return {**names, "local": candidate.local, "free": candidate.free, "simulated": candidate.simulated, **record}
@@ -70,7 +70,7 @@ def state_to_dict(candidate: Candidate, state: State, keys: KeysLeft | None = No
 def _row(parts: Parts, c: Candidate, state: State) -> tuple[object, ...]:
     where = "simulated" if c.simulated else "here" if c.local else "cloud"
     latency = duration(state.latency) if state.latency else "-"
-    windows = "; ".join(_level(level) for level in _levels(c, state)) or "no limits known"
+    windows = "; ".join(_level(level) for level in state.windows(c)) or "no limits known"
     return (
         c.name,
         c.account,
@@ -89,15 +89,6 @@ def in_words(state: State) -> str:
         known += f", {duration(state.wait)} more"
     queue = state.queue
     return f"{known}, {queue.waiting:,} waiting for {duration(queue.oldest_seconds)}" if queue.waiting else known
-
-
-def _levels(candidate: Candidate, state: State) -> tuple[Level, ...]:
-    """The windows of the book, or, before the first request, those of the catalogue."""
-    if state.levels:
-        return state.levels
-    return tuple(
-        Level(w.name, w.counts, w.limit, 0, 0.0, "day" if w.zone else "rolling", "") for w in candidate.limits.windows
-    )
 
 
 def _level(level: Level) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from understudy.cli.running import quiet_libraries
@@ -31,11 +33,14 @@ def serve(
     as_json: bool,
     inherited: int | None = None,
     parent: int | None = None,
+    place: str | None = None,
 ) -> int:
     """Until it is stopped. Raises UsageError, ConfigError, StoreError."""
     from understudy.director.director import Director
+    from understudy.gateway.board import Place
     from understudy.gateway.serving import LOOPBACK, Serving, listen, run
     from understudy.telemetry.log import configure
+    from understudy.telemetry.metrics import Shared, folder_of
 
     if without_key and host not in LOOPBACK:
         raise UsageError(
@@ -48,14 +53,18 @@ def serve(
     if inherited is not None:
         _leave_with(parent)
         listening = socket.socket(fileno=inherited)
-        run(Serving(config, is_open=without_key, told=_note), listening, lambda service: None)
+        serving = Serving(config, is_open=without_key, told=_note)
+        if parent is not None and place is not None:
+            serving.place = Place(*map(int, place.split("/")))
+            serving.shared = Shared(folder_of(director.home, parent), serving.place.number)
+        run(serving, listening, lambda service: None)
         return 0
     listening = listen(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
     if print_key:
         _print_key(config)
     if workers > 1:
-        return _several(config, listening, workers, url, without_key=without_key, as_json=as_json)
+        return _several(director.home, config, listening, workers, url, without_key=without_key, as_json=as_json)
 
     def opened(service: Service) -> None:
         _greet(service, url, as_json=as_json)
@@ -65,9 +74,27 @@ def serve(
 
 
 def _several(
-    config: str | None, listening: socket.socket, workers: int, url: str, *, without_key: bool, as_json: bool
+    home: Path,
+    config: str | None,
+    listening: socket.socket,
+    workers: int,
+    url: str,
+    *,
+    without_key: bool,
+    as_json: bool,
 ) -> int:
     from understudy.gateway.workers import Workers, command
+    from understudy.telemetry.metrics import Shared, forget_live, make_folder, remove_folder
+
+    folder = Path()
+    try:
+        folder = make_folder(home, os.getpid())
+    except OSError as error:  # each worker tells of itself alone then, and logs it
+        _note(f"note: /metrics will be of one worker each ({error.strerror or type(error).__name__}).")
+
+    def died(place: int) -> None:
+        with contextlib.suppress(OSError):
+            forget_live(Shared(folder, place + 1))
 
     given = ["serve", *(["--config", config] if config else []), *(["--no-key"] if without_key else [])]
     if as_json:
@@ -75,7 +102,10 @@ def _several(
     else:
         _note(f"understudy serves at {url}/v1 with {workers} workers.")
     sys.stdout.flush()
-    return Workers(command(given), workers, _note).run(listening)
+    try:
+        return Workers(command(given, workers), workers, _note, died).run(listening)
+    finally:
+        remove_folder(home, os.getpid())
 
 
 def _greet(service: Service, url: str, *, as_json: bool) -> None:

@@ -61,8 +61,7 @@ class Turn:
             walked = await self._try(errand, walk)
             if not (self.patient and _is_short(walked)):
                 return walked
-        if errand.report is not None:
-            errand.report(Stage("wait", "the key's budget of the day"))
+        errand.tell(Stage("wait", "the key's budget of the day"))
         line.append(self._called)
         try:
             while True:

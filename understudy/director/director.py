@@ -163,15 +163,21 @@ class Director:
         report = events.put_nowait if events is not None else None
         trail = Trail(f"r-{secrets.token_hex(5)}", session, now, now + seconds, report, caller=task.caller)
         parts.turns += 1
+        way = parts.running.begin(trail, parts.clock)
         try:
             async with asyncio.timeout(seconds + 5.0):  # the walk keeps the deadline; this catches what forgets it
                 reply = await go(parts, trail, task, session_private=private)
+            parts.running.end(way, reply)
         except TimeoutError:
             late = NoCandidate(
                 f"The task did not end within its deadline of {seconds:.0f} s.", remedy="Give it more time: --deadline."
             )
             late.reply_id, late.attempts, late.skipped = trail.id, trail.all_attempts(), tuple(trail.skipped)
+            parts.running.end(way, late)
             raise late from None
+        except BaseException as error:
+            parts.running.end(way, error)
+            raise
         if named:
             turn = Turn(task.text, reply.text)
             try:

@@ -14,6 +14,7 @@ from understudy.clock import WallClock
 from understudy.config.settings import Settings
 from understudy.director.allowance import Allowance, AllowanceGuard, Turn
 from understudy.director.budget import Limit, balance, caller_scope, declare, limits_of, scopes_of
+from understudy.director.running import Running
 from understudy.director.ties import Ties
 from understudy.director.trail import Trail
 from understudy.errors import ConfigError
@@ -51,6 +52,7 @@ class Parts:
     _allowances: dict[str, Allowance] = field(default_factory=dict[str, Allowance])
     _fleets: dict[tuple[int, ...], str] = field(default_factory=dict[tuple[int, ...], str])
     ties: Ties = field(default_factory=Ties)
+    running: Running = field(default_factory=Running)
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
 
     def __post_init__(self) -> None:

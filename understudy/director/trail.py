@@ -16,9 +16,12 @@ class Trail:
     session: str
     started: float
     deadline: float
-    report: Callable[[Event], None] | None = None
+    report: Callable[[Event], None] | None = None  # to who waits for the task
+    watch: Callable[[Event], None] | None = None  # of stages, to who looks on: changes nothing of how it is worked on
     step: bool = False  # a step of a plan: the director has spoken already
     caller: Caller | None = None  # who pays for all of it, its steps too
+    intent: str = ""  # as soon as it is known; the policy too
+    policy: str = ""
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     below: list[Attempt] = field(default_factory=list[Attempt])  # of the steps of a plan, which keep their own records
     skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -27,15 +30,16 @@ class Trail:
     def of_step(self, number: int, now: float) -> Trail:
         """The trail of one step of this task's plan."""
         name = f"{self.id}.{number}"
-        return Trail(name, self.session, now, self.deadline, self.report, step=True, caller=self.caller)
+        return Trail(name, self.session, now, self.deadline, self.report, self.watch, step=True, caller=self.caller)
 
     def all_attempts(self) -> tuple[Attempt, ...]:
         """Its own and its steps', in the order they began."""
         return tuple(sorted([*self.attempts, *self.below], key=lambda a: a.started))
 
     def tell(self, event: Event) -> None:
-        if self.report is not None:
-            self.report(event)
+        for told in (self.report, self.watch):
+            if told is not None:
+                told(event)
 
     def stage(self, name: str, detail: str = "") -> None:
         self.tell(Stage(name, detail))

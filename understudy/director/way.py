@@ -86,6 +86,7 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     )
     policy = registry.load(registry.NAMED if task.candidate is not None else task.policy or parts.settings.policy)
     decision = policy.decide(facts)
+    trail.intent, trail.policy = str(guess.intent), policy.name
     if verdict.sensitivity is Sensitivity.PRIVATE:
         local = {c.domain for c in parts.fleet if c.local}
         decision = replace(decision, chain=tuple(link for link in decision.chain if link.domain in local))
@@ -148,6 +149,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         priority=priority,
         hedge=decision.hedge,
         report=trail.report,
+        watch=trail.watch,
         record=record,
         released=lambda: prefix is not None and prefix.released,
     )

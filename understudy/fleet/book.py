@@ -67,6 +67,13 @@ class State:
         """The share of the tightest window that is left, 0 to 1."""
         return min((level.left / level.limit for level in self.levels), default=1.0)
 
+    def windows(self, candidate: Candidate) -> tuple[Level, ...]:
+        """Those of the book, or, before the first request, those of the catalogue."""
+        listed = candidate.limits.windows
+        return self.levels or tuple(
+            Level(w.name, w.counts, w.limit, 0, 0.0, "day" if w.zone else "rolling", "") for w in listed
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:

@@ -30,7 +30,6 @@ from understudy.types import (
     Candidate,
     Check,
     Clock,
-    Event,
     Failure,
     Progress,
     Sensitivity,
@@ -150,7 +149,7 @@ class Dispatcher:
             errand.session,
             errand.priority,
             now + min(errand.patience, left / 2) if wait else now,
-            lambda candidate, seconds: _report(errand, Stage("wait", f"{candidate.name}, {seconds:.1f} s")),
+            lambda candidate, seconds: errand.tell(Stage("wait", f"{candidate.name}, {seconds:.1f} s")),
             others,
             now + min(FRESH * errand.patience, left / 2) if wait and not others else 0.0,
         )
@@ -217,7 +216,7 @@ class Dispatcher:
             timing = errand.timing(candidate)
             seconds = within(errand.call.timeout, min(timing.total, left * (SHARE_OF_TIME if others else 1)))
             call = replace(asked, output_cap=room, timeout=seconds)
-            _report(errand, Stage("dispatch", candidate.name))
+            errand.tell(Stage("dispatch", candidate.name))
             try:
                 answer = await self.caller.send(
                     tab,
@@ -271,7 +270,7 @@ class Dispatcher:
         self, errand: Errand, walk: Walk, candidate: Candidate, call: Call, answer: Answer, at: tuple[float, float]
     ) -> Check | None:
         """What is wrong with an answer, if anything is. A right one ends the walk."""
-        _report(errand, Stage("validate", candidate.name))
+        errand.tell(Stage("validate", candidate.name))
         try:
             checks = await errand.accept(answer, candidate)
         except asyncio.CancelledError:
@@ -378,8 +377,3 @@ def _record(errand: Errand, walk: Walk, made: Attempt) -> None:
     walk.attempts.append(made)
     if errand.record is not None:
         errand.record(made)
-
-
-def _report(errand: Errand, event: Event) -> None:
-    if errand.report is not None:
-        errand.report(event)

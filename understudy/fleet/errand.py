@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from understudy.errors import BudgetRefused, CallFailed
 from understudy.fleet.guards import list_price
-from understudy.types import Answer, Attempt, Call, Candidate, Check, Event, Guard, Priority, Usage
+from understudy.types import Answer, Attempt, Call, Candidate, Check, Event, Guard, Priority, Stage, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,14 @@ class Errand:
     priority: Priority = Priority.INTERACTIVE
     released: Callable[[], bool] = lambda: False  # a part of an answer has passed on: nobody else's can follow it
     hedge: bool = False  # ask a second candidate when the first takes longer than nearly always
-    report: Callable[[Event], None] | None = None
+    report: Callable[[Event], None] | None = None  # with one, a candidate is asked to answer piece by piece
+    watch: Callable[[Event], None] | None = None  # told of the stages alone
     record: Callable[[Attempt], None] | None = None  # told of each attempt as it ends
+
+    def tell(self, stage: Stage) -> None:
+        for told in (self.report, self.watch):
+            if told is not None:
+                told(stage)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,8 @@ from understudy.gateway.exchange import Dialect, Exchange
 from understudy.gateway.fields import parse
 from understudy.gateway.jobs_api import JobsEndpoint, cancel, follow, look, submit
 from understudy.gateway.limits import Limits, Slow, TooLarge
+from understudy.gateway.looking import Looking
+from understudy.gateway.metering import Metered, paths_of
 from understudy.gateway.service import Service
 
 if TYPE_CHECKING:
@@ -40,7 +42,9 @@ DIALECTS = (
 )
 
 
-def application(service: Callable[[], Service], ready: Callable[[], str]) -> Limits:
+def application(
+    service: Callable[[], Service], ready: Callable[[], str], looking: Looking | None = None
+) -> Limits | Metered:
     """service: the one of now, which a reload replaces; ready: why not yet, or the empty string."""
     routes: list[BaseRoute] = [
         Route(path, _Endpoint(Exchange(d, service)), methods=["POST"]) for d in DIALECTS for path in _paths(d.path)
@@ -57,7 +61,10 @@ def application(service: Callable[[], Service], ready: Callable[[], str]) -> Lim
         Route("/healthz", _Endpoint(_Health()), methods=["GET"]),
         Route("/readyz", _Endpoint(_Ready(ready)), methods=["GET"]),
     ]
-    return Limits(_Fallback(Router(routes)))
+    if looking is None:
+        return Limits(_Fallback(Router(routes)))
+    routes += [Route(path, _Endpoint(told), methods=["GET"]) for path, told in looking.endpoints.items()]
+    return Metered(Limits(_Fallback(Router(routes))), looking.metrics, paths_of(routes))
 
 
 def _paths(path: str) -> tuple[str, str]:

@@ -38,6 +38,7 @@ class Service:
     audit: Audit
     jobs: Jobs
     is_open: bool = False
+    refused: Callable[[Exception], None] | None = None  # told of each error that a client is told of
     under_way: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
     async def who(self, headers: Mapping[str, str], client: str, scope: str) -> Caller:
@@ -73,6 +74,8 @@ class Service:
 
     def refusal(self, error: Exception) -> Refusal:
         """What is told of an error. One that is no typed one is a bug, of which nothing is told but that."""
+        if self.refused is not None:
+            self.refused(error)
         if isinstance(error, UnderstudyError):
             return refusal_of(error, self._when)
         log().error("bug", error=type(error).__name__)

@@ -19,11 +19,15 @@ from understudy.director.director import Director
 from understudy.errors import StoreError, UnderstudyError, UsageError
 from understudy.gateway.app import application
 from understudy.gateway.audit import Audit
+from understudy.gateway.board import Place
 from understudy.gateway.jobs import Jobs
 from understudy.gateway.keys import Keys
+from understudy.gateway.looking import Looking
+from understudy.gateway.metering import attach
 from understudy.gateway.protocol import Protocol
 from understudy.gateway.service import ANYBODY, Service
 from understudy.telemetry.log import log
+from understudy.telemetry.metrics import Metrics, Shared
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -63,11 +67,15 @@ class Serving:
     told: Callable[[str], None] = lambda line: None
     service: Service | None = None
     draining: bool = False
+    place: Place = field(default_factory=Place)
+    shared: Shared | None = None  # where the metrics of several processes meet
+    metrics: Metrics = field(init=False)
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _old: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def run(self, listening: socket.socket, opened: Callable[[Service], None]) -> None:
         """Until SIGTERM or SIGINT; SIGHUP reads the configuration again. Raises ConfigError, StoreError."""
+        self.metrics = Metrics(self.shared)
         self.service = await self._open()
         try:
             opened(self.service)
@@ -120,11 +128,13 @@ class Serving:
         jobs = Jobs(director, clock, keyless=ANYBODY if self.is_open else None)
         await jobs.__aenter__()
         keys = Keys(director.parts.store.callers, clock)
-        return Service(director, keys, Audit(director.home, clock), jobs, is_open=self.is_open)
+        service = Service(director, keys, Audit(director.home, clock), jobs, is_open=self.is_open)
+        attach(service, self.metrics)
+        return service
 
     async def _serve(self, listening: socket.socket) -> None:
         config = uvicorn.Config(
-            application(self.now, self.ready),
+            application(self.now, self.ready, Looking(self.now, self.metrics, self.place, lambda: self.draining)),
             http=Protocol,
             loop="none",
             ws="none",

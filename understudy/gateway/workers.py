@@ -19,9 +19,10 @@ GRACE = 45.0  # seconds to drain; longer than a process gives itself
 class Workers:
     """command: that of one process, which takes the socket by its number."""
 
-    command: Callable[[int], Sequence[str]]
+    command: Callable[[int, int], Sequence[str]]  # of the socket, and of which worker it is, from 0 on
     count: int
     told: Callable[[str], None]
+    died: Callable[[int], None] = lambda place: None
     running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict[int, "subprocess.Popen[bytes]"])
     _ending: bool = False
 
@@ -42,6 +43,7 @@ class Workers:
                     self._finish()  # it cannot start at all, and has said why
                     return code
                 if not self._ending:
+                    self.died(place)
                     self.told(f"Worker {place + 1} ended ({code}); another takes its place.")
                     time.sleep(AGAIN)
                     self._start(place, listening)
@@ -52,7 +54,7 @@ class Workers:
 
     def _start(self, place: int, listening: socket.socket) -> None:
         fd = listening.fileno()
-        self.running[place] = subprocess.Popen(list(self.command(fd)), pass_fds=[fd], stdin=subprocess.DEVNULL)
+        self.running[place] = subprocess.Popen(list(self.command(fd, place)), pass_fds=[fd], stdin=subprocess.DEVNULL)
 
     def _end(self, *_: object) -> None:
         self._ending = True
@@ -76,10 +78,11 @@ class Workers:
                 process.wait()
 
 
-def command(arguments: Sequence[str]) -> Callable[[int], Sequence[str]]:
+def command(arguments: Sequence[str], count: int) -> Callable[[int, int], Sequence[str]]:
     """This program once more, as a worker."""
 
-    def made(fd: int) -> Sequence[str]:
-        return [sys.executable, "-m", "understudy", *arguments, "--fd", str(fd), "--parent", str(os.getpid())]
+    def made(fd: int, place: int) -> Sequence[str]:
+        own = ["--fd", str(fd), "--parent", str(os.getpid()), "--place", f"{place + 1}/{count}"]
+        return [sys.executable, "-m", "understudy", *arguments, *own]
 
     return made

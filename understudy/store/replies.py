@@ -21,7 +21,7 @@ TEXTS = frozenset(
 
 _LEAVES = frozenset({str, int, float, bool, type(None)})  # nearly all there is; asking whether it is a Mapping is dear
 # A damaged attempt is left out of the sums: SQLite would count a text as 0 and a NULL as nothing.
-_COUNTABLE = " ".join(
+COUNTABLE = " ".join(
     f"AND typeof({column}) IN ('integer', 'real')"
     for column in ("input_tokens", "output_tokens", "cost_usd", "list_usd", "free")
 )
@@ -150,7 +150,7 @@ class Replies:
             def lines(key: str) -> dict[str, Line]:
                 rows = db.execute(
                     f"SELECT {key}, count(*), sum(input_tokens), sum(output_tokens), sum(cost_usd), sum(list_usd),"  # noqa: S608 - constants
-                    f" sum(free * (input_tokens + output_tokens)) FROM attempts {where} {_COUNTABLE}"
+                    f" sum(free * (input_tokens + output_tokens)) FROM attempts {where} {COUNTABLE}"
                     " GROUP BY 1 ORDER BY 1",
                     values,
                 )
