@@ -58,6 +58,7 @@ def application(
         Route("/v1/jobs/{id}", JobsEndpoint(service, look), methods=["GET"]),
         Route("/v1/jobs/{id}", JobsEndpoint(service, cancel), methods=["DELETE"]),
         Route("/v1/jobs/{id}/events", JobsEndpoint(service, follow), methods=["GET"]),
+        Route("/openapi.json", _Endpoint(_Description()), methods=["GET"]),
         Route("/healthz", _Endpoint(_Health()), methods=["GET"]),
         Route("/readyz", _Endpoint(_Ready(ready)), methods=["GET"]),
     ]
@@ -106,6 +107,13 @@ class _Plain:
             refusal = service.refusal(error)
             response = JSONResponse(self.failure(refusal), refusal.status, headers=refusal.headers)
         await response(scope, receive, send)
+
+
+class _Description:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from understudy.gateway.openapi import describe
+
+        await JSONResponse(describe())(scope, receive, send)
 
 
 class _Health:

@@ -35,7 +35,7 @@ class Marks:
     deadline: str = ""
 
 
-_NAMES = ("session", "sensitivity", "role", "policy", "deadline")
+NAMES = ("session", "sensitivity", "role", "policy", "deadline")
 
 
 def marks_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> Marks:
@@ -43,7 +43,7 @@ def marks_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> Marks:
     metadata = body.get("metadata")
     said = table(metadata, "metadata") if metadata is not None else {}
     found: dict[str, str] = {}
-    for name in _NAMES:
+    for name in NAMES:
         value = headers.get(f"x-understudy-{name}") or said.get(name)
         if value is None:
             continue

@@ -16,7 +16,7 @@ from understudy.types import Chat, Piece, Task
 ROLES = ("system", "developer", "user", "assistant", "tool")
 MOST_TOKENS = 1_000_000  # of an answer
 _FINISH = {"stop": "stop", "length": "length", "tool_call": "tool_calls", "content_filter": "content_filter"}
-_RANGES = {
+RANGES = {
     "temperature": (0, 2),
     "top_p": (0, 1),
     "presence_penalty": (-2, 2),
@@ -24,7 +24,7 @@ _RANGES = {
     "seed": (-(2**63), 2**63),
     "top_logprobs": (0, 20),
 }
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 
 
 def read(body: Table, marks: Marks) -> Wanted:
@@ -178,7 +178,7 @@ def _read_message(message: Table, number: int) -> Iterable[tuple[str, str]]:
 def _kept(body: Table) -> Table:
     """What is said of how to answer, checked."""
     kept: Table = {}
-    for name, (least, most) in _RANGES.items():
+    for name, (least, most) in RANGES.items():
         value = (whole if name in ("seed", "top_logprobs") else number)(body, name, least, most)
         if value is not None:
             kept[name] = value
@@ -193,7 +193,7 @@ def _kept(body: Table) -> Table:
             raise BadField("logit_bias", "it must map at most 1,024 tokens to numbers from -100 to 100")
         kept["logit_bias"] = given
     if (effort := body.get("reasoning_effort")) is not None:
-        kept["reasoning_effort"] = one_of(effort, "reasoning_effort", _EFFORTS)
+        kept["reasoning_effort"] = one_of(effort, "reasoning_effort", EFFORTS)
     return kept
 
 

@@ -15,8 +15,10 @@ from understudy.gateway.fields import BadField, Table, flag, number, one_of, str
 from understudy.types import Chat, Piece, Task
 
 MOST_TOKENS = 1_000_000  # of an answer
+ROLES = ("user", "assistant", "system")
+RANGES = {"temperature": (0, 1), "top_p": (0, 1), "top_k": (0, 10_000)}
 _STOP = {"stop": "end_turn", "length": "max_tokens", "tool_call": "tool_use", "content_filter": "refusal"}
-_BLOCKS = ("text", "image", "tool_use", "tool_result", "thinking", "redacted_thinking", "document", "search_result")
+BLOCKS = ("text", "image", "tool_use", "tool_result", "thinking", "redacted_thinking", "document", "search_result")
 # Handed on to who speaks this dialect; left out for others, as none of them changes the question.
 _KEPT = ("system", "thinking", "context_management", "output_config", "service_tier")
 
@@ -194,7 +196,7 @@ def _blocks(message: Table) -> list[Table]:
 def _read_message(message: Table, number: int) -> Iterable[tuple[str, str]]:
     """Checks it, and yields the addresses of its images with their places."""
     here = f"messages[{number}]"
-    one_of(message.get("role"), f"{here}.role", ("user", "assistant", "system"))
+    one_of(message.get("role"), f"{here}.role", ROLES)
     content = message.get("content")
     if isinstance(content, str):
         if len(content) > LARGEST_TEXT:
@@ -205,7 +207,7 @@ def _read_message(message: Table, number: int) -> Iterable[tuple[str, str]]:
 
 
 def _read_block(block: Table, name: str) -> Iterable[tuple[str, str]]:
-    kind = one_of(block.get("type"), f"{name}.type", _BLOCKS)
+    kind = one_of(block.get("type"), f"{name}.type", BLOCKS)
     if kind == "text" and not isinstance(block.get("text"), str):
         raise BadField(f"{name}.text", "it must be a string")
     if kind == "image":
@@ -238,7 +240,7 @@ def _check_system(system: object) -> None:
 
 def _kept(body: Table) -> Table:
     kept: Table = {name: body[name] for name in _KEPT if body.get(name) is not None}
-    for name, (least, most) in {"temperature": (0, 1), "top_p": (0, 1), "top_k": (0, 10_000)}.items():
+    for name, (least, most) in RANGES.items():
         value = number(body, name, least, most)
         if value is not None:
             kept[name] = value

@@ -17,7 +17,7 @@ from understudy.gateway.dialects.words import Wanted
 from understudy.gateway.fields import BadField, Table, one_of, table, tables, text
 from understudy.types import Piece
 
-_ITEMS = ("message", "function_call", "function_call_output", "reasoning")
+ITEMS = ("message", "function_call", "function_call_output", "reasoning")
 _SAME = ("model", "temperature", "top_p", "stream", "metadata", "parallel_tool_calls")
 
 
@@ -199,7 +199,7 @@ def _messages(given: object) -> list[Table]:
         kind = one_of(
             item.get("type", "message"),
             f"{here}.type",
-            ("message", "function_call", "function_call_output", "reasoning"),
+            ITEMS,
         )
         if kind == "message":
             made.append({"role": item.get("role"), "content": _content(item.get("content"), here)})
