@@ -360,7 +360,7 @@ async def test_models_in_both_dialects(tmp_path: Path) -> None:
         with pytest.raises(NotFoundError):
             await client.models.retrieve("none/such")
         assert [m.id async for m in server.anthropic(secret).models.list()] == listed
-        first = next(m async for m in server.anthropic(secret).models.list())
+        first = await anext(aiter(server.anthropic(secret).models.list()))
         assert (first.type, first.display_name) == ("model", first.id)
         assert [m.id for m in (await server.groq(secret).models.list()).data] == listed
 

@@ -19,6 +19,7 @@ EVENTS = "text/event-stream"
 TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 ANY: Schema = {"type": "object"}
+ANYTHING: Schema = {"schema": {}}  # of events, in the shapes of their dialects
 # What may be refused wherever something is asked for, beside a body that is wrong.
 REFUSED = {
     "400": "The request is wrong; the error names the field.",
@@ -93,6 +94,10 @@ def _list(of: Schema, **more: Any) -> Schema:
     return {"type": "array", "items": of, **more}
 
 
+def _number(least: float, most: float) -> Schema:
+    return {"type": "number", "minimum": least, "maximum": most}
+
+
 def _json(what: str, schema: Schema, **more: Schema) -> Schema:
     return {"description": what, "content": {JSON: {"schema": schema}, **more}}
 
@@ -134,7 +139,7 @@ def _post(body: Schema, good: Schema, *, error: str = "OpenAIError") -> Schema:
 
 
 def _asked(body: Schema, answer: Schema, *, error: str = "OpenAIError", streams: bool = True) -> Schema:
-    more = {EVENTS: {"schema": TEXT}} if streams else {}
+    more = {EVENTS: ANYTHING} if streams else {}
     return {"post": _post(body, {"200": _json("The answer.", answer, **more)}, error=error)}
 
 
@@ -144,7 +149,7 @@ def _told(answer: Schema, *, parameters: list[Schema] | None = None) -> Schema:
 
 def _events() -> Schema:
     after = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": COUNT}
-    told = {"description": "What happens to it.", "content": {EVENTS: {"schema": TEXT}}}
+    told = {"description": "What happens to it.", "content": {EVENTS: ANYTHING}}
     seen = {"description": "All of it was seen."}
     return {"parameters": [*_marks(), after], "responses": {"200": told, "204": seen, **_refusals()}}
 
@@ -182,7 +187,7 @@ def _turn() -> Schema:
 
 
 def _chat() -> Schema:
-    said = {name: _maybe({"type": "number", "minimum": a, "maximum": b}) for name, (a, b) in chat.RANGES.items()}
+    said = {name: _maybe(_number(a, b)) for name, (a, b) in chat.RANGES.items()}
     for name in ("seed", "top_logprobs"):
         said[name]["anyOf"][0]["type"] = "integer"
     cap = _maybe({"type": "integer", "minimum": 1, "maximum": chat.MOST_TOKENS})
@@ -279,7 +284,7 @@ def _messages(*, need_cap: bool = True) -> Schema:
         "metadata": _maybe(_metadata()),
         "thinking": _maybe(ANY),
     }
-    more |= {n: _maybe({"type": "number", "minimum": a, "maximum": b}) for n, (a, b) in messages.RANGES.items()}
+    more |= {n: _maybe(_number(a, b)) for n, (a, b) in messages.RANGES.items()}
     optional = (*more, *(() if need_cap else ("max_tokens",)))
     named: Schema = {"type": "string", "minLength": 1}
     return _object(optional=optional, model=named, max_tokens=cap, messages=_list(message, minItems=1), **more)
