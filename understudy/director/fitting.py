@@ -29,7 +29,8 @@ def fit_for(fleet: tuple[Candidate, ...], task: Task) -> tuple[Candidate, ...]:
         able = tuple(c for c in able if not c.local)
     if fleet and not able:
         who = task.candidate or "Nobody here"
-        missing = sorted(needs - frozenset().union(*map(can, fleet))) or sorted(needs) or ["images by their address"]
+        together = ["images by their address"] if task.chat.remote else sorted(needs)
+        missing = sorted(needs - frozenset[str]().union(*map(can, fleet))) or together
         raise UsageError(
             f"{who} {'cannot' if task.candidate else 'can'} do what the request needs: {', '.join(missing)}.",
             remedy="Name another model; GET /v1/models and understudy models say what each can do.",
