@@ -416,3 +416,16 @@ async def test_nothing_of_the_request_is_in_an_error() -> None:
         failed = await x.fails(messages=[{"role": "user", "content": "xyzzyquokka"}])
         assert "the-key" not in f"{failed} {failed.remedy} {x.relay!r}"
         assert "xyzzyquokka" not in f"{failed} {failed.remedy}"
+
+
+async def test_thoughts_without_a_signature_stay_behind() -> None:
+    """Those that were another model's, or were streamed live, would be refused."""
+    thoughts = [{"type": "thinking", "thinking": "hm", "signature": sign} for sign in ("", "yes")]
+    said = {"role": "assistant", "content": [*thoughts, {"type": "text", "text": "So."}]}
+    async with line("anthropic") as x:
+        x.stub.answer = Reply(body=whole("anthropic"))
+        chat = Chat("anthropic", {"messages": [*HELLO, said, *HELLO]}, 5, 50)
+        await x.relay.hand_on(x.candidate, Call("Hello", chat=chat), chat, x.till, None)
+        sent = x.stub.seen[0].json["messages"]
+        assert sent[0] == HELLO[0]
+        assert [b.get("signature", "") for b in sent[1]["content"]] == ["yes", ""]
