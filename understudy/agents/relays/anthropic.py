@@ -102,9 +102,8 @@ def signed(body: Mapping[str, object]) -> Body:
 
 
 def _signed(content: object) -> object:
-    if not isinstance(content, list):
-        return content
-    return [b for b in tables(content) if b.get("type") != "thinking" or b.get("signature")]
+    blocks = tables(content)
+    return [b for b in blocks if b.get("type") != "thinking" or b.get("signature")] if blocks else content
 
 
 def answer_of(message: Body) -> Answer:
