@@ -115,7 +115,7 @@ async def test_private_embeddings_stay_at_home(tmp_path: Path) -> None:
             assert asked(cloud) == []
 
 
-async def test_an_sdk_does_not_try_a_private_refusal_again(tmp_path: Path) -> None:
+async def test_sdks_ask_once_and_say_it_is_not_permitted(tmp_path: Path) -> None:
     from anthropic import PermissionDeniedError as Refused
     from openai import PermissionDeniedError
 

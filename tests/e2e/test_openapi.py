@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from understudy.gateway.openapi import describe
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 FREE = "limits = { rpm = false, rpd = false, tpm = false, tpd = false }"
+UNSEEN = ("/v1/embeddings", "/v1/models/{name}", "/v1/jobs/{id}", "/v1/jobs/{id}/events")  # where chance finds nothing
 EACH = 40  # examples of each of a dozen operations
 
 
@@ -69,7 +71,8 @@ def operations() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("path", "verb"), operations())
 def test_it_answers_as_described(running: Running, path: str, verb: str) -> None:
-    schema = schemathesis.openapi.from_dict(describe())
+    told = {name: value for name, value in describe().items() if name != "security"}  # keys of its own are no keys
+    schema = schemathesis.openapi.from_dict(told)
     schema.config.update(base_url=running.url)
     operation = schema[path][verb.upper()]
     cases = st.one_of(
@@ -78,6 +81,8 @@ def test_it_answers_as_described(running: Running, path: str, verb: str) -> None
         if verb == "post"
         else operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE),
     )
+
+    statuses: Counter[int] = Counter()
 
     @seed(20261121)
     @settings(
@@ -91,9 +96,16 @@ def test_it_answers_as_described(running: Running, path: str, verb: str) -> None
     def answers(case: Any, known: bool) -> None:
         if known and isinstance(case.body, dict) and "model" in case.body:
             case.body["model"] = CLOUD  # else nothing but 404 would be seen
-        case.call_and_validate(headers={"x-api-key": running.key}, checks=list(CHECKS))
+            for name in ("tools", "tool_choice", "response_format", "metadata", "text"):
+                case.body.pop(name, None)  # what in them belongs together no generator knows
+            case.headers = {}
+        answer = case.call(headers={"x-api-key": running.key})
+        case.validate_response(answer, checks=list(CHECKS))
+        statuses[answer.status_code] += 1
 
     answers()
+    if path not in UNSEEN:
+        assert sum(statuses[good] for good in (200, 202)), "and some of them were right"
 
 
 def test_every_path_is_described() -> None:

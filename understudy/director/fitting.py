@@ -9,6 +9,7 @@ from understudy.errors import UnknownCandidate, UsageError
 from understudy.types import Candidate, Task
 
 EMBEDS = "embeddings"
+DOCUMENTS = "documents"  # in the conversation, beside text and images
 
 
 def fit_for(fleet: tuple[Candidate, ...], task: Task) -> tuple[Candidate, ...]:
@@ -23,17 +24,23 @@ def fit_for(fleet: tuple[Candidate, ...], task: Task) -> tuple[Candidate, ...]:
     if task.chat is None:
         return fleet
     needs = task.chat.needs
-    able = tuple(c for c in fleet if needs <= c.capabilities and (hands_on(c) or (not needs and task.chat.plain)))
+    able = tuple(c for c in fleet if needs <= can(c) and (hands_on(c) or (not needs and task.chat.plain)))
     if task.chat.remote:  # a server on this machine would reach what is only meant for this machine
         able = tuple(c for c in able if not c.local)
-    if task.candidate is not None and not able:
+    if fleet and not able:
+        who = task.candidate or "Nobody here"
         shape = "images by their address" if task.chat.remote else "a conversation of this shape"
-        missing = sorted(needs - fleet[0].capabilities) or [shape]
+        missing = sorted(needs - frozenset[str]().union(*map(can, fleet))) or sorted(needs) or [shape]
         raise UsageError(
-            f"{task.candidate} cannot do what the request needs: {', '.join(missing)}.",
+            f"{who} {'cannot' if task.candidate else 'can'} do what the request needs: {', '.join(missing)}.",
             remedy="Name another model; GET /v1/models and understudy models say what each can do.",
         )
     return able
+
+
+def can(candidate: Candidate) -> frozenset[str]:
+    """Its capabilities, and what only its wire has words for."""
+    return candidate.capabilities | {DOCUMENTS} if candidate.kind == "anthropic" else candidate.capabilities
 
 
 def named(fleet: tuple[Candidate, ...], name: str) -> tuple[Candidate, ...]:

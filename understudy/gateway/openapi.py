@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from understudy import __version__
+import understudy
 from understudy.gateway.asking import NAMES
 from understudy.gateway.dialects import chat, embeddings, messages
 from understudy.gateway.dialects.responses import ITEMS
@@ -13,11 +13,13 @@ from understudy.gateway.limits import LARGEST_BODY
 from understudy.types import Intent, Priority, Quality, Sensitivity
 
 Schema = dict[str, Any]
+ABOUT = "docs/gateway.md tells the rest."
 JSON = "application/json"
 EVENTS = "text/event-stream"
 TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 ANY: Schema = {"type": "object"}
+ANYTHING: Schema = {"schema": {}}  # of events, in the shapes of their dialects
 # What may be refused wherever something is asked for, beside a body that is wrong.
 REFUSED = {
     "400": "The request is wrong; the error names the field.",
@@ -38,7 +40,11 @@ def describe() -> Schema:
     """The whole description."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "understudy", "version": __version__, "description": "docs/gateway.md tells the rest."},
+        "info": {
+            "title": "understudy",
+            "version": understudy.__version__,
+            "description": ABOUT,
+        },
         "security": [{"bearer": []}, {"key": []}],
         "components": {
             "securitySchemes": {
@@ -88,12 +94,22 @@ def _list(of: Schema, **more: Any) -> Schema:
     return {"type": "array", "items": of, **more}
 
 
+def _number(least: float, most: float) -> Schema:
+    return {"type": "number", "minimum": least, "maximum": most}
+
+
 def _json(what: str, schema: Schema, **more: Schema) -> Schema:
     return {"description": what, "content": {JSON: {"schema": schema}, **more}}
 
 
 def _named(longest: int) -> Schema:
     return {"type": "string", "minLength": 1, "maxLength": longest}
+
+
+def _metadata() -> Schema:
+    """The marks, which the headers may say as well; what else is in it is the client's own."""
+    marks = {mark["name"].removeprefix("X-Understudy-").lower(): mark["schema"] for mark in _marks()}
+    return _object(optional=tuple(marks), **marks)
 
 
 def _in_path(name: str) -> Schema:
@@ -103,6 +119,7 @@ def _in_path(name: str) -> Schema:
 def _marks() -> list[Schema]:
     kinds: dict[str, Schema] = {"sensitivity": {"type": "string", "enum": [str(s) for s in Sensitivity]}}
     kinds["deadline"] = {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400}
+    kinds["role"] = kinds["session"] = {"type": "string", "maxLength": 200}
     return [
         {"name": f"X-Understudy-{name.title()}", "in": "header", "required": False, "schema": kinds.get(name, TEXT)}
         for name in NAMES
@@ -122,7 +139,7 @@ def _post(body: Schema, good: Schema, *, error: str = "OpenAIError") -> Schema:
 
 
 def _asked(body: Schema, answer: Schema, *, error: str = "OpenAIError", streams: bool = True) -> Schema:
-    more = {EVENTS: {"schema": TEXT}} if streams else {}
+    more = {EVENTS: ANYTHING} if streams else {}
     return {"post": _post(body, {"200": _json("The answer.", answer, **more)}, error=error)}
 
 
@@ -132,7 +149,7 @@ def _told(answer: Schema, *, parameters: list[Schema] | None = None) -> Schema:
 
 def _events() -> Schema:
     after = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": COUNT}
-    told = {"description": "What happens to it.", "content": {EVENTS: {"schema": TEXT}}}
+    told = {"description": "What happens to it.", "content": {EVENTS: ANYTHING}}
     seen = {"description": "All of it was seen."}
     return {"parameters": [*_marks(), after], "responses": {"200": told, "204": seen, **_refusals()}}
 
@@ -152,16 +169,29 @@ def _anthropic_error() -> Schema:
     return _object(optional=("type",), type={"const": "error"}, error=_object(type=TEXT, message=TEXT))
 
 
+def _turn() -> Schema:
+    """A message of a chat."""
+    part = {
+        "anyOf": [
+            _object(type={"const": "text"}, text=TEXT),
+            _object(type={"const": "image_url"}, image_url=_object(url={"type": "string", "pattern": "^data:image/"})),
+        ]
+    }
+    said: Schema = {"anyOf": [TEXT, _list(part)]}
+    call = _object(id=TEXT, type={"const": "function"}, function=_object(name=TEXT, arguments=TEXT))
+    asks = [role for role in chat.ROLES if role not in ("assistant", "tool")]
+    calls = _object(optional=("content", "tool_calls"), role={"const": "assistant"}, content=_maybe(said))
+    calls["properties"]["tool_calls"] = _maybe(_list(call))
+    result = _object(role={"const": "tool"}, content=said, tool_call_id=TEXT)
+    return {"anyOf": [_object(role={"enum": asks}, content=said), calls, result]}
+
+
 def _chat() -> Schema:
-    part = _object(optional=("text", "image_url"), type={"enum": ["text", "image_url", "refusal"]}, text=TEXT)
-    message = _object(role={"enum": list(chat.ROLES)}, content={"anyOf": [TEXT, _list(part), {"type": "null"}]})
-    said = {name: _maybe({"type": "number", "minimum": a, "maximum": b}) for name, (a, b) in chat.RANGES.items()}
+    said = {name: _maybe(_number(a, b)) for name, (a, b) in chat.RANGES.items()}
     for name in ("seed", "top_logprobs"):
         said[name]["anyOf"][0]["type"] = "integer"
     cap = _maybe({"type": "integer", "minimum": 1, "maximum": chat.MOST_TOKENS})
-    function = _object(
-        optional=("parameters",), name={"type": "string", "minLength": 1, "maxLength": 128}, parameters=ANY
-    )
+    function = _object(optional=("parameters",), name=_named(128), parameters=ANY)
     tool = _object(type={"const": "function"}, function=function)
     more: dict[str, Schema] = {
         **said,
@@ -172,16 +202,19 @@ def _chat() -> Schema:
         "stream_options": _maybe(_object(optional=("include_usage",), include_usage=_maybe({"type": "boolean"}))),
         "stop": {"anyOf": [TEXT, _list(TEXT, maxItems=4), {"type": "null"}]},
         "logprobs": _maybe({"type": "boolean"}),
-        "logit_bias": _maybe({"type": "object", "additionalProperties": {"type": "number"}}),
+        "logit_bias": _maybe(
+            {"type": "object", "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}
+        ),
         "reasoning_effort": _maybe({"enum": list(chat.EFFORTS)}),
         "tools": _maybe(_list(tool, maxItems=512)),
-        "tool_choice": {},
+        "tool_choice": {"anyOf": [{"enum": ["auto", "none", "required", None]}, _object(function=_object(name=TEXT))]},
         "parallel_tool_calls": _maybe({"type": "boolean"}),
         "response_format": _maybe(_object(type={"enum": ["text", "json_object", "json_schema"]})),
-        "metadata": _maybe(ANY),
+        "metadata": _maybe(_metadata()),
     }
-    listed = _list(message, minItems=1)
-    return _object(optional=tuple(more), model={"type": "string", "minLength": 1}, messages=listed, **more)
+    return _object(
+        optional=tuple(more), model={"type": "string", "minLength": 1}, messages=_list(_turn(), minItems=1), **more
+    )
 
 
 def _completion() -> Schema:
@@ -195,7 +228,15 @@ def _completion() -> Schema:
 
 
 def _responses() -> Schema:
-    item = _object(optional=("type",), type={"enum": list(ITEMS)})
+    roles: Schema = {"enum": ["system", "developer", "user", "assistant"]}
+    item: Schema = {
+        "anyOf": [
+            _object(optional=("type",), type={"const": ITEMS[0]}, role=roles, content=TEXT),
+            _object(type={"const": ITEMS[1]}, call_id=TEXT, name=TEXT, arguments=TEXT),
+            _object(type={"const": ITEMS[2]}, call_id=TEXT, output=TEXT),
+            _object(type={"const": ITEMS[3]}),
+        ]
+    }
     tool = _object(type={"const": "function"}, name={"type": "string", "minLength": 1})
     more: dict[str, Schema] = {
         "instructions": _maybe(TEXT),
@@ -204,7 +245,7 @@ def _responses() -> Schema:
         "max_output_tokens": _maybe({"type": "integer", "minimum": 1, "maximum": chat.MOST_TOKENS}),
         "temperature": _maybe({"type": "number", "minimum": 0, "maximum": 2}),
         "text": _maybe(ANY),
-        "metadata": _maybe(ANY),
+        "metadata": _maybe(_metadata()),
         "previous_response_id": {"type": "null"},
         "background": _maybe({"const": False}),
     }
@@ -219,12 +260,20 @@ def _response() -> Schema:
 
 
 def _messages(*, need_cap: bool = True) -> Schema:
-    block = _object(type={"enum": list(messages.BLOCKS)})
+    more_kinds = [kind for kind in messages.BLOCKS if kind not in ("text", "image", "tool_use", "tool_result")]
+    source = _object(type={"const": "base64"}, media_type={"type": "string", "pattern": "^image/"}, data=TEXT)
+    block: Schema = {
+        "anyOf": [
+            _object(type={"const": "text"}, text=TEXT),
+            _object(type={"const": "image"}, source=source),
+            _object(type={"const": "tool_use"}, id=TEXT, name=TEXT, input=ANY),
+            _object(optional=("content",), type={"const": "tool_result"}, tool_use_id=TEXT, content=_maybe(TEXT)),
+            _object(type={"enum": more_kinds}),
+        ]
+    }
     role: Schema = {"enum": list(messages.ROLES)}
     message = _object(role=role, content={"anyOf": [TEXT, _list(block)]})
-    tool = _object(
-        optional=("input_schema",), name={"type": "string", "minLength": 1, "maxLength": 200}, input_schema=ANY
-    )
+    tool = _object(optional=("input_schema",), name=_named(200), input_schema=ANY)
     cap = {"type": "integer", "minimum": 1, "maximum": messages.MOST_TOKENS}
     more: dict[str, Schema] = {
         "system": {"anyOf": [TEXT, _list(_object(type={"const": "text"}, text=TEXT)), {"type": "null"}]},
@@ -232,25 +281,27 @@ def _messages(*, need_cap: bool = True) -> Schema:
         "tools": _maybe(_list(tool, maxItems=1_000)),
         "tool_choice": _maybe(_object(type={"enum": ["auto", "any", "tool", "none"]})),
         "stop_sequences": _maybe(_list(TEXT, maxItems=64)),
-        "metadata": _maybe(ANY),
+        "metadata": _maybe(_metadata()),
         "thinking": _maybe(ANY),
     }
-    more |= {n: _maybe({"type": "number", "minimum": a, "maximum": b}) for n, (a, b) in messages.RANGES.items()}
+    more |= {n: _maybe(_number(a, b)) for n, (a, b) in messages.RANGES.items()}
     optional = (*more, *(() if need_cap else ("max_tokens",)))
     named: Schema = {"type": "string", "minLength": 1}
     return _object(optional=optional, model=named, max_tokens=cap, messages=_list(message, minItems=1), **more)
 
 
 def _message() -> Schema:
-    usage = _object(input_tokens=COUNT, output_tokens=COUNT)
-    content = _list(_object(type=TEXT))
-    said: dict[str, Schema] = {
-        "type": {"const": "message"},
-        "role": {"const": "assistant"},
-        "stop_reason": TEXT,
-        "stop_sequence": _maybe(TEXT),
-    }
-    return _object(id=TEXT, model=TEXT, content=content, usage=usage, understudy=ANY, **said)
+    return _object(
+        id=TEXT,
+        type={"const": "message"},
+        role={"const": "assistant"},
+        model=TEXT,
+        content=_list(_object(type=TEXT)),
+        stop_reason=TEXT,
+        stop_sequence=_maybe(TEXT),
+        usage=_object(input_tokens=COUNT, output_tokens=COUNT),
+        understudy=ANY,
+    )
 
 
 def _embeddings() -> Schema:
@@ -289,7 +340,7 @@ def _task() -> Schema:
         "schema": _maybe(ANY),
         "max_tokens": _maybe({"type": "integer", "minimum": 1, "maximum": chat.MOST_TOKENS}),
         "deadline": _maybe({"type": "number", "minimum": 0.001, "maximum": 86_400}),
-        "metadata": _maybe(ANY),
+        "metadata": _maybe(_metadata()),
     }
     return _object(optional=tuple(more), task={"type": "string", "minLength": 1}, **more)
 

@@ -33,7 +33,7 @@ class AnthropicSpeech:
         return {"x-api-key": key, "anthropic-version": VERSION}
 
     def request(self, chat: Chat, model: str, cap: int, *, stream: bool) -> Body:
-        said = chat.body if chat.dialect == "anthropic" else anthropic_request(chat.body)
+        said = signed(chat.body) if chat.dialect == "anthropic" else anthropic_request(chat.body)
         body = {**said, "model": model, "max_tokens": cap}
         if stream:
             body["stream"] = True
@@ -93,6 +93,17 @@ class AnthropicListener:
             except ValueError:
                 self.blocks[index]["input"] = written  # its validation says what is wrong with it
         return answer_of({**self.message, "content": [block for _, block in sorted(self.blocks.items())]})
+
+
+def signed(body: Mapping[str, object]) -> Body:
+    """The request without thoughts that have no signature: another model's, or streamed live. They would be refused."""
+    messages = tables(body.get("messages"))
+    return {**body, "messages": [{**m, "content": _signed(m.get("content"))} for m in messages]}
+
+
+def _signed(content: object) -> object:
+    blocks = tables(content)
+    return [b for b in blocks if b.get("type") != "thinking" or b.get("signature")] if blocks else content
 
 
 def answer_of(message: Body) -> Answer:

@@ -60,6 +60,7 @@ class OpenAIListener:
     thought: list[str] = field(default_factory=list[str])
     refusal: list[str] = field(default_factory=list[str])
     calls: dict[int, list[str]] = field(default_factory=dict[int, list[str]])  # index: id, name, arguments...
+    places: dict[int, int] = field(default_factory=dict[int, int])  # where the calls of an index are kept
     logprobs: list[Any] = field(default_factory=list[Any])
     usage: Usage = field(default_factory=lambda: Usage(measured=False))
     finish: str = ""
@@ -85,9 +86,12 @@ class OpenAIListener:
         return Piece(text, thought) if text or thought else None
 
     def _add(self, call: Body) -> None:
-        index, function = whole(call.get("index")), table(call.get("function"))
-        known = self.calls.setdefault(index, ["", ""])
-        known[0] = known[0] or words(call.get("id"))
+        index, name, function = whole(call.get("index")), words(call.get("id")), table(call.get("function"))
+        known = self.calls.setdefault(self.places.setdefault(index, index), ["", ""])
+        if name and known[0] not in ("", name):  # a server that numbers none of them, or all alike
+            self.places[index] = max(self.calls) + 1
+            known = self.calls[self.places[index]] = ["", ""]
+        known[0] = known[0] or name
         known[1] = known[1] or words(function.get("name"))
         known.append(words(function.get("arguments")))
 

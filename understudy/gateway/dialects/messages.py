@@ -289,8 +289,15 @@ def _last_question(messages: list[Table]) -> str:
     return ""
 
 
+def _has_documents(messages: list[Table]) -> bool:
+    blocks = [block for message in messages for block in _blocks(message)]
+    blocks += [below for block in blocks if block["type"] == "tool_result" for below in _blocks(block)]
+    return any(block["type"] in ("document", "search_result") for block in blocks)
+
+
 def _handed(body: Table, messages: list[Table], more: Table, images: list[bool], *, plain: bool) -> Chat:
-    needs = [name for name, on in (("tools", bool(more.get("tools"))), ("vision", bool(images))) if on]
+    found = ("tools", bool(more.get("tools"))), ("vision", bool(images)), ("documents", _has_documents(messages))
+    needs = [name for name, on in found if on]
     first = next((n for n, m in enumerate(messages) if m["role"] == "user"), 0)
     begins = "\0".join(b["text"] for m in messages[: first + 1] for b in _blocks(m) if b["type"] == "text")
     return chat_of("anthropic", {"messages": messages, **more}, needs=needs, images=images, begins=begins, plain=plain)

@@ -29,7 +29,10 @@ def read(body: Table, marks: Marks) -> Wanted:
     if body.get("background"):
         raise BadField("background", "it is not done here", remedy="POST /v1/jobs answers at once with an id.")
     said: Table = {name: body[name] for name in _SAME if body.get(name) is not None}
-    said["messages"] = [*_instructions(body), *_messages(body.get("input"))]
+    conversation = _messages(body.get("input"))
+    if not conversation:
+        raise BadField("input", "it is empty")
+    said["messages"] = [*_instructions(body), *conversation]
     if body.get("max_output_tokens") is not None:
         said["max_completion_tokens"] = body["max_output_tokens"]
     form = table(table(body.get("text") or {}, "text").get("format") or {"type": "text"}, "text.format")
