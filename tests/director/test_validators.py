@@ -671,7 +671,7 @@ async def test_an_unknown_name_is_a_usage_error() -> None:
 def test_every_name_is_there() -> None:
     assert list(validators()) == [
         "not_empty", "not_error", "not_refusal", "not_truncated", "length", "language", "format", "schema",
-        "python_compiles", "tests_pass",
+        "tool_calls", "python_compiles", "tests_pass",
     ]  # fmt: skip
     assert all(v.name == n for n, v in validators().items())
 
