@@ -76,8 +76,7 @@ async def test_two_processes_share_it(tmp_path: Path) -> None:
         served = [int(out.split()[-1]) for out, _ in said]
         async with Director(house.director().settings, home) as director:
             spent = await balance(director)
-    assert all(served), "each of them had its share, or this shows nothing"
-    assert sum(served) <= 50
+    assert 40 <= sum(served) <= 50, "on a ledger of its own each of them would serve that many"
     assert 0.9 * limit <= spent.spent.tokens <= limit
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -50,6 +51,7 @@ def serve(
     director = Director.from_config(config)  # what is wrong with it is told before anything is opened
     configure(director.home, director.settings.log_level)
     quiet_libraries()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     if inherited is not None:
         _leave_with(parent)
         listening = socket.socket(fileno=inherited)
@@ -136,8 +138,6 @@ def _leave_with(parent: int | None) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        import signal
-
         os.kill(os.getpid(), signal.SIGTERM)
 
     if parent is not None:

@@ -29,8 +29,8 @@ def fit_for(fleet: tuple[Candidate, ...], task: Task) -> tuple[Candidate, ...]:
         able = tuple(c for c in able if not c.local)
     if fleet and not able:
         who = task.candidate or "Nobody here"
-        shape = "images by their address" if task.chat.remote else "a conversation of this shape"
-        missing = sorted(needs - frozenset[str]().union(*map(can, fleet))) or sorted(needs) or [shape]
+        together = ["images by their address"] if task.chat.remote else sorted(needs) or ["a conversation so shaped"]
+        missing = sorted(needs - frozenset[str]().union(*map(can, fleet))) or together
         raise UsageError(
             f"{who} {'cannot' if task.candidate else 'can'} do what the request needs: {', '.join(missing)}.",
             remedy="Name another model; GET /v1/models and understudy models say what each can do.",
