@@ -178,10 +178,15 @@ def understudy(stack: ExitStack, folder: Path, upstream: int) -> Contender:
         env=env, capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
     command = pinned(0, sys.executable, "-m", "understudy", "serve", "--port", "0", "--json")
+    began = time.monotonic()
     process = stack.enter_context(running(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
     assert process.stdout
     port = int(json.loads(process.stdout.readline())["url"].rpartition(":")[2])
-    return Contender("understudy", port, process.pid, model="stub/m", key=key)
+    one = Contender("understudy", port, process.pid, model="stub/m", key=key)
+    one.note("idle MB", memory_mb(one.pid))
+    wait_for(one)
+    one.note("start to first answer s", time.monotonic() - began)
+    return one
 
 
 def pass_through(stack: ExitStack, upstream: int) -> Contender:
@@ -226,8 +231,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(one: Contender) -> float:
-    """Seconds until it gives its first answer."""
+def wait_for(one: Contender) -> None:
+    """Until it gives its first answer."""
     began = time.monotonic()
     while time.monotonic() - began < 120:
         try:
@@ -235,7 +240,7 @@ def wait_for(one: Contender) -> float:
         except Exception:  # noqa: BLE001  not there yet
             time.sleep(0.05)
         else:
-            return time.monotonic() - began
+            return
     raise SystemExit(f"{one.name} does not answer")
 
 
@@ -249,10 +254,7 @@ def measure(seconds: float, rounds: int, peers: Path | None) -> dict[str, dict[s
         assert fast.stdout
         upstream = int(fast.stdout.readline())
         direct = Contender("upstream itself", upstream, fast.pid)
-        began = time.monotonic()
         ours = understudy(stack, folder, upstream)
-        ours.note("start to first answer s", time.monotonic() - began + wait_for(ours))
-        ours.note("idle MB", memory_mb(ours.pid))
         some = [ours, pass_through(stack, upstream), nginx(stack, folder, upstream)]
         if peers is not None:
             some.append(litellm(stack, peers, folder, upstream))
