@@ -64,6 +64,7 @@ class Failure(StrEnum):
     DAY_QUOTA = "day_quota"
     TOO_LARGE = "too_large"  # larger than the quota window: waiting never helps
     CONTEXT = "context"  # larger than the model's context
+    UNSUITED = "unsuited"  # it asks for what this wire has no words for: another dialect may
     CONTENT_FILTER = "content_filter"
     OVERLOAD = "overload"
     TRANSPORT = "transport"  # reset, refused, silence, time out

@@ -93,6 +93,7 @@ async def test_the_first_that_answers() -> None:
         (Failure.DAY_QUOTA, ["small:day_quota", "large:ok"]),
         (Failure.TOO_LARGE, ["small:too_large", "large:ok"]),
         (Failure.CONTEXT, ["small:context", "large:ok"]),
+        (Failure.UNSUITED, ["small:unsuited", "large:ok"]),
         (Failure.OVERLOAD, ["small:overload", "large:ok"]),
         (Failure.TRANSPORT, ["small:transport", "large:ok"]),
         (Failure.MALFORMED, ["small:malformed", "large:ok"]),

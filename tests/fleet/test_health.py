@@ -38,7 +38,9 @@ def test_one_that_flaps_opens_too() -> None:
     assert health.state(NOW) == "open"
 
 
-@pytest.mark.parametrize("failure", [Failure.CONTEXT, Failure.AUTH, Failure.MINUTE_QUOTA, Failure.CONTENT_FILTER])
+@pytest.mark.parametrize(
+    "failure", [Failure.CONTEXT, Failure.UNSUITED, Failure.AUTH, Failure.MINUTE_QUOTA, Failure.CONTENT_FILTER]
+)
 def test_what_says_nothing_of_its_health_leaves_it_closed(failure: Failure) -> None:
     health = Health(probe="p")
     for _ in range(10):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from understudy.agents.relays.translation import anthropic_request, openai_request
 from understudy.errors import (
     BudgetRefused,
+    CallFailed,
     Forbidden,
     NoCandidate,
     PrivacyRefused,
@@ -25,7 +26,7 @@ from understudy.gateway.asking import Marks, aimed, marks_of, session_of
 from understudy.gateway.dialects import chat, embeddings, messages, responses
 from understudy.gateway.dialects.refusals import refusal_of
 from understudy.gateway.fields import DEEPEST, BadField, parse, seconds
-from understudy.types import Caller, Intent, Sensitivity, Task, Turn
+from understudy.types import Attempt, Caller, Failure, Intent, Role, Sensitivity, Task, Turn
 
 NONE = Marks()
 HI: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
@@ -183,6 +184,21 @@ def test_refusals(error: Any, status: int, code: str) -> None:
     assert messages.failure(refusal)["type"] == "error"
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "status", "code"),
+    [
+        (["unsuited"], 400, "unsupported_content"),
+        (["unsuited", "context"], 400, "context_length_exceeded"),
+        (["overload", "content_filter"], 400, "content_filter"),
+        (["unsuited", "overload"], 503, "no_candidate"),
+    ],
+)
+def test_what_no_other_moment_would_change_is_not_asked_for_again(outcomes: list[str], status: int, code: str) -> None:
+    attempts = [Attempt("a/b", "a", "x", "b", Role.WORKER, o) for o in outcomes]
+    refusal = refusal_of(NoCandidate("x", attempts=attempts), lambda _: None)
+    assert (refusal.status, refusal.code) == (status, code)
+
+
 def test_a_budget_says_when_there_is_more() -> None:
     refused = BudgetRefused(unit="tokens", scope="caller:bot:day:2026-11-21", limit=1, spent=1, reserved=0, asked=1)
     refusal = refusal_of(refused, lambda _: 12.1)
@@ -228,3 +244,21 @@ def test_openai_in_anthropics_words_and_back() -> None:
     assert back["messages"][3:] == TURNS[3:]
     assert (back["tool_choice"], back["parallel_tool_calls"], back["stop"]) == ("required", False, ["x"])
     assert back["tools"][0]["function"]["parameters"] == {"type": "object"}
+
+
+def test_documents_of_text_are_told_as_text_and_others_are_refused() -> None:
+    paper = {
+        "type": "document",
+        "title": "Rain",
+        "source": {"type": "text", "media_type": "text/plain", "data": "Wet."},
+    }
+    found = {"type": "search_result", "title": "Riga", "source": "x", "content": [{"type": "text", "text": "Dry."}]}
+    pdf = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AA"}}
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": [paper, {"type": "text", "text": "!"}]}
+    thought = {"type": "thinking", "thinking": "hm", "signature": ""}
+    made = openai_request({"messages": [{"role": "user", "content": [result, paper, thought, found]}]})
+    assert [m["content"] for m in made["messages"]] == ["Rain\n\nWet.!", "Rain\n\nWet.\nRiga\n\nDry."]
+    for content in ([pdf], [{**result, "content": [pdf]}]):
+        with pytest.raises(CallFailed) as caught:
+            openai_request({"messages": [{"role": "user", "content": content}]})
+        assert (caught.value.failure, caught.value.charged) == (Failure.UNSUITED, False)

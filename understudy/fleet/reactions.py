@@ -34,6 +34,7 @@ REACTIONS: Mapping[Failure, Reaction] = {
     Failure.DAY_QUOTA: Reaction(rest=3600.0, again=True),
     Failure.TOO_LARGE: Reaction(),
     Failure.CONTEXT: Reaction(),
+    Failure.UNSUITED: Reaction(),
     # Another model may answer what this one would not; but the filter is the provider's word on the task, and a
     # router that shops around for a laxer one is a way round it.
     Failure.CONTENT_FILTER: Reaction(stop=True),

@@ -34,7 +34,7 @@ class Speech(Protocol):
     def headers(self, key: str) -> Mapping[str, str]: ...
 
     def request(self, chat: Chat, model: str, cap: int, *, stream: bool) -> Body:
-        """Raises CallFailed(UNAVAILABLE) for what this wire has no words for."""
+        """Raises CallFailed(UNSUITED) for what this wire has no words for."""
         ...
 
     def whole(self, body: Body) -> Answer:

@@ -23,7 +23,7 @@ _SAME = ("temperature", "top_p")
 
 def untranslatable(what: str) -> CallFailed:
     return CallFailed(
-        Failure.UNAVAILABLE,
+        Failure.UNSUITED,
         f"The request has {what}, for which this provider has no words.",
         remedy="Name a candidate of the provider whose dialect the request is in.",
         charged=False,
@@ -166,8 +166,8 @@ def _user_messages(blocks: Iterable[Body]) -> list[Body]:
     for block in blocks:
         kind = block.get("type")
         if kind == "tool_result":
-            text = text_of(block.get("content"))
-            parts += [_image(b) for b in tables(block.get("content")) if b.get("type") == "image"]
+            text, images = _result(block.get("content"))
+            parts += images
             failed = "Error: " if block.get("is_error") and not text.lower().startswith("error") else ""
             told = {"role": "tool", "tool_call_id": words(block.get("tool_use_id"))}
             results.append({**told, "content": failed + text})
@@ -175,13 +175,35 @@ def _user_messages(blocks: Iterable[Body]) -> list[Body]:
             parts.append(_image(block))
         elif kind == "text":
             parts.append({"type": "text", "text": words(block.get("text"))})
-        else:
-            raise untranslatable(f"a block of the type {words(kind)[:30]!r}")
+        elif kind not in ("thinking", "redacted_thinking"):
+            parts.append({"type": "text", "text": _told(block)})
     if not parts:
         return results
     if all(part["type"] == "text" for part in parts):
         return [*results, {"role": "user", "content": "\n".join(part["text"] for part in parts)}]
     return [*results, {"role": "user", "content": parts}]
+
+
+def _result(content: object) -> tuple[str, list[Body]]:
+    """What a tool gave back: its text, and its images, for which a tool's message has no room there."""
+    if isinstance(content, str):
+        return content, []
+    blocks = tables(content)
+    texts = [words(b.get("text")) if b.get("type") == "text" else _told(b) for b in blocks if b.get("type") != "image"]
+    return "".join(texts), [_image(b) for b in blocks if b.get("type") == "image"]
+
+
+def _told(block: Body) -> str:
+    """A document of text, or a search result, under its title."""
+    kind, source = words(block.get("type")), table(block.get("source"))
+    if kind == "document" and source.get("type") in ("text", "content"):
+        text = words(source.get("data")) or text_of(source.get("content"))
+    elif kind == "search_result":
+        text = text_of(block.get("content"))
+    else:
+        raise untranslatable(f"a block of the type {kind[:30]!r}")
+    title = words(block.get("title"))
+    return f"{title}\n\n{text}" if title else text
 
 
 def _image(block: Body) -> Body:

@@ -290,9 +290,11 @@ def _last_question(messages: list[Table]) -> str:
 
 
 def _has_documents(messages: list[Table]) -> bool:
+    """Any that are not text already."""
     blocks = [block for message in messages for block in _blocks(message)]
     blocks += [below for block in blocks if block["type"] == "tool_result" for below in _blocks(block)]
-    return any(block["type"] in ("document", "search_result") for block in blocks)
+    sources = [table(b.get("source") or {}, "source") for b in blocks if b["type"] == "document"]
+    return any(source.get("type") not in ("text", "content") for source in sources)
 
 
 def _handed(body: Table, messages: list[Table], more: Table, images: list[bool], *, plain: bool) -> Chat:

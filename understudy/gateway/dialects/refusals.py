@@ -73,8 +73,12 @@ def refusal_of(error: UnderstudyError, when: Callable[[BudgetRefused], float | N
     if isinstance(error, BudgetRefused):
         code = "rate_limit_exceeded" if comes_back(error) else "insufficient_quota"
         return Refusal(429, "rate_limit_error", code, said, retry=when(error))
-    if any(a.outcome == Failure.CONTENT_FILTER for a in error.attempts[-1:]):
-        return Refusal(400, "invalid_request_error", "content_filter", said)
+    if outcomes := {a.outcome for a in error.attempts}:
+        if error.attempts[-1].outcome == Failure.CONTENT_FILTER:
+            return Refusal(400, "invalid_request_error", "content_filter", said)
+        if outcomes <= {Failure.CONTEXT, Failure.UNSUITED}:  # no other moment would help
+            code = "context_length_exceeded" if Failure.CONTEXT in outcomes else "unsupported_content"
+            return Refusal(400, "invalid_request_error", code, said)
     retry: float | None = getattr(error, "retry_after", None)
     if retry is not None:
         return Refusal(429, "rate_limit_error", "rate_limit_exceeded", said, retry=retry)
