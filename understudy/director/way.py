@@ -94,7 +94,7 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     )
     policy = registry.load(registry.NAMED if task.candidate is not None else task.policy or parts.settings.policy)
     decision = policy.decide(facts)
-    trail.intent, trail.policy = str(guess.intent), policy.name
+    trail.intent, trail.policy, trail.policy_hash = str(guess.intent), policy.name, policy.hash
     if verdict.sensitivity is Sensitivity.PRIVATE:
         local = {c.domain for c in parts.fleet if c.local}
         decision = replace(decision, chain=tuple(link for link in decision.chain if link.domain in local))

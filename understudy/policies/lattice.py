@@ -104,7 +104,7 @@ def _discrete(*, whole: bool) -> Iterator[Facts]:
     for fleet in FLEETS if whole else FLEETS[:1] + FLEETS[3:5]:
         for agent in agents if fleet is FLEET else (None,):
             for flags in _flags(whole=whole):
-                qualities = QUALITIES if whole or not any(flags.values()) else QUALITIES[:1]
+                qualities = QUALITIES if whole or not any(flags.values()) else (Quality.BALANCED,)
                 for intent, label, quality in itertools.product(INTENTS, LABELS, qualities):
                     yield _fact(intent, label, quality, fleet, agent=agent, **flags)
 
@@ -118,7 +118,7 @@ def _flags(*, whole: bool) -> list[dict[str, bool]]:
 
 
 def _numbers(*, whole: bool) -> Iterator[Facts]:
-    qualities = QUALITIES if whole else QUALITIES[:1]
+    qualities = QUALITIES if whole else (Quality.BALANCED,)
     tokens, caps, deadlines, left = (TOKENS, CAPS, DEADLINES, LEFT) if whole else (TOKENS[2:7:2], (1,), (20.0,), (450,))
     for standings in STANDINGS:
         resting = tuple(s.domain for s in standings if s.wait > 0)
@@ -127,7 +127,8 @@ def _numbers(*, whole: bool) -> Iterator[Facts]:
                 yield _fact(
                     intent, label, quality, FLEET,
                     input_tokens=size, max_tokens=cap, deadline=deadline, director_left=rest,
-                    standings=standings, resting=resting, multi_step=size > 100, explicit_intent=size > 10_000,
+                    standings=standings, resting=resting, multi_step=whole and size > 100,
+                    explicit_intent=whole and size > 10_000,
                 )  # fmt: skip
 
 
