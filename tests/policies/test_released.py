@@ -35,12 +35,13 @@ def test_what_lies_under_every_table_never_changes() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # ten seconds of work each, where other work leaves them
 @pytest.mark.parametrize("name", registry.RELEASED)
 def test_the_whole_fact_space(name: str) -> None:
     """Total, private work local only, nobody twice or unknown, caps positive: for every fact, not for a sample."""
     found, count = check.first_violation(registry.load(name).decide, lattice.walk())
     assert found is None, (found.rule, found.what, check.in_words(found.facts))
-    assert count > 100_000
+    assert count > 60_000
 
 
 @pytest.mark.parametrize("name", [*registry.RELEASED, registry.NAMED])

@@ -93,7 +93,7 @@ STANDINGS: tuple[tuple[Standing, ...], ...] = (
 
 
 def walk(*, whole: bool = True, marks: Iterable[float] = ()) -> Iterator[Facts]:
-    """Every fact: some 120,000 of them; whole=False: some 2,000, for each time one's own policy is loaded."""
+    """Every fact: some 70,000 of them; whole=False: some 2,000, for each time one's own policy is loaded."""
     yield from _discrete(whole=whole)
     yield from _numbers(whole=whole)
     yield from _one_by_one(marks)
@@ -103,7 +103,7 @@ def _discrete(*, whole: bool) -> Iterator[Facts]:
     agents = (None, *AGENTS) if whole else (None, "tester")
     for fleet in FLEETS if whole else FLEETS[:1] + FLEETS[3:5]:
         for agent in agents if fleet is FLEET else (None,):
-            for flags in _flags(whole=whole):
+            for flags in _flags(whole=whole and agent is None):
                 qualities = QUALITIES if whole or not any(flags.values()) else (Quality.BALANCED,)
                 for intent, label, quality in itertools.product(INTENTS, LABELS, qualities):
                     yield _fact(intent, label, quality, fleet, agent=agent, **flags)
