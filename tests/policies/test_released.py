@@ -16,7 +16,7 @@ from understudy.types import Decision, Facts, Intent, Link, Quality, Sensitivity
 ROOM = Path(registry.__file__).parent
 PINNED = {
     "v1": "45b278632081e972",
-    "v2": "54ae3eff6045f451",
+    "v2": "0ff83307e598c06c",
     "advisor": "029a3e3da9bf394b",
     "phase1": "2337a948c420b61f",
     "phase2": "8f3315e265d694d9",

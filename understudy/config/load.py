@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
@@ -45,10 +45,14 @@ def load(chosen: str | Path | None = None) -> tuple[shape.Settings, Path | None]
 
 def _placed(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     """A policy of one's own lies where the configuration says, seen from there."""
+    placed = dict(table)
+    shadow = table.get("shadow")
+    if isinstance(shadow, dict):
+        placed["shadow"] = _placed(cast("dict[str, Any]", shadow), path)
     policy = table.get("policy")
-    if not isinstance(policy, str) or not ("/" in policy or policy.endswith((".py", ".toml"))):
-        return table
-    return {**table, "policy": str(path.parent / Path(policy).expanduser())}
+    if isinstance(policy, str) and ("/" in policy or policy.endswith((".py", ".toml"))):
+        placed["policy"] = str(path.parent / Path(policy).expanduser())
+    return placed
 
 
 def _read(path: Path) -> str | None:

@@ -173,6 +173,13 @@ class KeySettings(_Strict):
     rotation_days: int = Field(default=30, ge=0)  # an older key is warned about; 0: none is
 
 
+class ShadowSettings(_Strict):
+    """A second policy that decides a share of the tasks beside the first; nobody acts on what it decides."""
+
+    policy: str = ""  # a name, or where one of one's own lies; empty: none
+    share: float = Field(default=0.0, ge=0, le=1)  # of all tasks
+
+
 class Settings(BaseSettings):
     """Everything, in one value. Environment variables UNDERSTUDY_POLICY, UNDERSTUDY_DIRECTOR__... override it."""
 
@@ -192,6 +199,7 @@ class Settings(BaseSettings):
     money: MoneySettings = MoneySettings()
     book: BookSettings = BookSettings()
     keys: KeySettings = KeySettings()
+    shadow: ShadowSettings = ShadowSettings()
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$"), AfterValidator(_name)], Provider] = Field(
         default_factory=dict
     )

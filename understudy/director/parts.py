@@ -15,14 +15,16 @@ from understudy.config.settings import Settings
 from understudy.director.allowance import Allowance, AllowanceGuard, Turn
 from understudy.director.budget import Limit, balance, caller_scope, declare, limits_of, scopes_of
 from understudy.director.running import Running
+from understudy.director.shadow import shadow_of
 from understudy.director.ties import Ties
 from understudy.director.trail import Trail
-from understudy.errors import ConfigError
+from understudy.errors import ConfigError, UnderstudyError
 from understudy.fleet.book import Book
 from understudy.fleet.dispatch import SMALLEST_ANSWER, Dispatcher
 from understudy.fleet.form import PageForm
 from understudy.fleet.guards import SendGuard
 from understudy.policies.record import fleet_hash, fleet_to_list
+from understudy.policies.registry import NamedPolicy
 from understudy.types import Balance, Call, Caller, Candidate, Clock, Guard, Role, Sensitivity, Validator, Worker
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Parts:
     _fleets: dict[tuple[int, ...], str] = field(default_factory=dict[tuple[int, ...], str])
     ties: Ties = field(default_factory=Ties)
     running: Running = field(default_factory=Running)
+    shadow: NamedPolicy | UnderstudyError | None = None  # a second policy, or why there is none
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
 
     def __post_init__(self) -> None:
@@ -173,6 +176,7 @@ async def open_parts(
             notes=(*notes, *listed.notes),
             clock=clock,
             book=Book(pages),
+            shadow=shadow_of(settings.shadow),
         )
     except BaseException:
         await store.close()

@@ -88,4 +88,5 @@ def record_of(
         "time": trail.started,
         "facts": facts_to_dict(facts, fleet) if facts else None,
         "decision": decision_to_dict(decision) if decision else None,
+        **({"shadow": trail.shadow} if trail.shadow is not None else {}),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from understudy.director.judging import judge
 from understudy.director.outcome import explain_failure
 from understudy.director.parts import Parts
 from understudy.director.prefix import Prefix
+from understudy.director.shadow import drawn, shadow
 from understudy.director.trail import Trail
 from understudy.errors import Forbidden, UsageError
 from understudy.fleet.errand import Errand, Timing, Walk
@@ -88,7 +88,7 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
         director=director.domain if director is not None and director in fleet else "",
         phase=parts.settings.phase,
         hour=int(trail.started // HOUR),
-        draw=drawn(trail.id),
+        draw=drawn(trail.id, "draw"),
         resting=tuple(sorted(s.domain for s in standings if s.wait > 0)),
         standings=standings,
     )
@@ -98,6 +98,8 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     if verdict.sensitivity is Sensitivity.PRIVATE:
         local = {c.domain for c in parts.fleet if c.local}
         decision = replace(decision, chain=tuple(link for link in decision.chain if link.domain in local))
+    if task.candidate is None:
+        trail.shadow = shadow(parts.shadow, parts.settings.shadow.share, trail.id, facts, decision)
     return Decided(task, verdict, guess, facts, decision, policy)
 
 
@@ -175,12 +177,6 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     if task.chat is not None:
         parts.ties.keep(task.chat.tie, walk.candidate.domain)
     return walk
-
-
-def drawn(id: str, use: str = "draw") -> float:  # noqa: A002 - the field's word
-    """Evenly from 0 to 1, the same for the same id: ids are drawn by the system."""
-    digest = hashlib.blake2b(id.encode(), digest_size=6, person=use.encode()).digest()
-    return round(int.from_bytes(digest) / 2**48, 6)
 
 
 def narrowed(task: Task, caller: Caller | None) -> Task:

@@ -9,7 +9,7 @@ time when the deadline is near. Short plain answers may pass on while they are w
 
 A selector is `kind/model`: the kind of adapter and a part of the model's id; `local/...` means any candidate on this
 machine, `*` any model. Behind the table's own entries stand the candidates it does not name, best first; those of them
-that cost money stand last, but before those too weak for it.
+that cost money stand last, but before those too weak for it, where the difference is worth the price.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ PATIENCE = 3.0  # seconds that a wait is no reason to go back
 SCARCE = 0.05  # share of the tightest window
 SLOW = 0.8  # of the deadline, that an answer usually takes
 NEAR = 3.0  # times the usual latency: a deadline below that is near
+# What a point of quality is worth in one task, in micro-dollars: about half a percent of success (0.35 to 1.1 in the
+# tables of benchmarks/economics.py --data), where a wrong answer costs five cents.
+POINT = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,13 @@ TABLE: Mapping[Intent, Row] = {
         floor=50,
     ),
     Intent.CODE_REVIEW: Row(
-        "reviewer", ("claude_code/opus",), ("local/coder", "local/*"), "quality", 2048, judged=True, floor=58
+        "reviewer",
+        ("claude_code/opus",),
+        ("groq/gpt-oss-120b", "local/coder", "local/*"),
+        "quality",
+        2048,
+        judged=True,
+        floor=58,
     ),
     Intent.SUMMARIZATION: Row(
         "summarizer", ("groq/llama-3.1-8b",), ("local/ministral", "local/*"), "fast and cheap", 1024, live=True
@@ -141,6 +150,9 @@ BACK = (
 )
 
 
+WEAK = BACK.index("too weak for it")
+
+
 def row_for(facts: Facts) -> Row:
     """The agent's own row when the caller names one; else the private row; else the intent's."""
     if facts.agent:
@@ -161,10 +173,12 @@ def decide(facts: Facts) -> Decision:
     fleet = [c for c in facts.fleet if c.local] if private else list(facts.fleet)
     standings = {s.domain: s for s in facts.standings}
     cap = min(row.output_cap, facts.max_tokens or row.output_cap)
-    ranked = sorted(
-        ((_gravity(c, row, facts, standings.get(c.domain), cap), c, why) for c, why in _in_table(row, fleet, facts)),
-        key=lambda found: found[0],
-    )
+    ranked = [
+        (_gravity(c, row, facts, standings.get(c.domain), cap), c, why) for c, why in _in_table(row, fleet, facts)
+    ]
+    if row.floor and facts.quality is not Quality.FAST:
+        ranked = _weighed(ranked, row, facts, cap)
+    ranked.sort(key=lambda found: found[0])
     wants_judge = row.judged and facts.quality is Quality.BEST and not facts.has_schema
     why, frontier = _undelegated(row, facts, ranked, cap, judged=wants_judge)
     if frontier is not None:
@@ -201,15 +215,20 @@ Ranked = Sequence[tuple[Grave, Candidate, str]]
 def _in_table(row: Row, fleet: Sequence[Candidate], facts: Facts) -> list[tuple[Candidate, str]]:
     """In the table's order, with the reason; accounts of one model in turn."""
     named: list[Candidate] = []
+    rest = list(fleet)
     stages: list[tuple[list[Candidate], str]] = []
     for label, selectors in (("primary", row.primary), ("fallback", row.fallback)):
         for selector in selectors:
-            found = [c for c in fleet if _matches(selector, c) and c not in named]
+            fits = [_matches(selector, c) for c in rest]
+            found = [c for c, fit in zip(rest, fits, strict=True) if fit]
+            if not found:
+                continue
+            rest = [c for c, fit in zip(rest, fits, strict=True) if not fit]
             found.sort(key=lambda c: -c.quality)
             named += found
             stages.append((found, f"{label}: {row.why}"))
-    others = sorted((c for c in fleet if c.free and c not in named), key=lambda c: -c.quality)
-    paid = sorted((c for c in fleet if not c.free and c not in named), key=lambda c: c.input_price + c.output_price)
+    others = sorted((c for c in rest if c.free), key=lambda c: -c.quality)
+    paid = sorted((c for c in rest if not c.free), key=lambda c: c.input_price + c.output_price)
     if facts.quality is Quality.FAST:
         stages = [(sorted(named, key=lambda c: -c.speed), f"the fastest of {row.agent}")]
     elif facts.quality is Quality.BEST:
@@ -220,20 +239,34 @@ def _in_table(row: Row, fleet: Sequence[Candidate], facts: Facts) -> list[tuple[
 
 
 def _gravity(c: Candidate, row: Row, facts: Facts, standing: Standing | None, cap: int) -> Grave:
-    """What speaks against this candidate now, the gravest first."""
+    """What speaks against this candidate now, the gravest first. Who is too weak is weighed against the others."""
     window = min(c.context, c.tokens_per_minute or c.context)
-    wait = standing.wait if standing else 0.0
-    rests = wait > min(PATIENCE, facts.deadline / 4) or (standing is None and c.domain in facts.resting)
-    floor = 0 if facts.quality is Quality.FAST else row.floor
+    unable = bool(row.needs) and row.needs.isdisjoint(c.capabilities)
+    small = window - facts.input_tokens < min(cap, ANSWER)
+    if standing is None:
+        return small, False, c.domain in facts.resting, unable, False, False, False
     return (
-        window - facts.input_tokens < min(cap, ANSWER),
-        standing is not None and standing.breaker == "open",
-        rests,
-        bool(row.needs) and not row.needs & c.capabilities,
-        c.quality < floor,
-        standing is not None and standing.latency > SLOW * facts.deadline,
-        standing is not None and standing.left < SCARCE,
+        small,
+        standing.breaker == "open",
+        standing.wait > min(PATIENCE, facts.deadline / 4),
+        unable,
+        False,
+        standing.latency > SLOW * facts.deadline,
+        standing.left < SCARCE,
     )
+
+
+def _weighed(ranked: Ranked, row: Row, facts: Facts, cap: int) -> list[tuple[Grave, Candidate, str]]:
+    """With those marked as too weak who are below the floor, where somebody above it is ready and worth his price."""
+    strong = [(_cost(c, facts, cap), c.quality) for grave, c, _ in ranked if c.quality >= row.floor and not any(grave)]
+    weighed: list[tuple[Grave, Candidate, str]] = []
+    for grave, c, why in ranked:
+        cost = _cost(c, facts, cap) if c.quality < row.floor else 0
+        if c.quality < row.floor and any(p - cost <= POINT * 1_000_000 * (q - c.quality) for p, q in strong):
+            weighed.append(((*grave[:WEAK], True, *grave[WEAK + 1 :]), c, why))
+        else:
+            weighed.append((grave, c, why))
+    return weighed
 
 
 def _undelegated(row: Row, facts: Facts, ranked: Ranked, cap: int, *, judged: bool) -> tuple[str, Candidate | None]:
@@ -244,7 +277,7 @@ def _undelegated(row: Row, facts: Facts, ranked: Ranked, cap: int, *, judged: bo
     grave, worker, _ = ranked[0]
     if judged and facts.input_tokens + min(cap, ANSWER) <= JUDGE_TOKENS:
         return "judging it would cost the frontier model more than doing it", frontier
-    if not grave[BACK.index("too weak for it")] and not worker.free:
+    if not grave[WEAK] and not worker.free:
         # What it costs, and what the frontier model costs when it fails, against the frontier model at once.
         passes = min(0.98, max(0.1, 0.5 + (worker.quality - row.floor) / 100))
         if _cost(worker, facts, cap) >= passes * _cost(frontier, facts, cap):
@@ -284,10 +317,11 @@ def _matches(selector: str, candidate: Candidate) -> bool:
 
 def _in_turn(candidates: list[Candidate], rotation: int) -> list[Candidate]:
     """Accounts of one model take turns; the order of models stays."""
-    models = list(dict.fromkeys((c.provider, c.model) for c in candidates))
+    models: dict[tuple[str, str], list[Candidate]] = {}
+    for candidate in candidates:
+        models.setdefault((candidate.provider, candidate.model), []).append(candidate)
     turned: list[Candidate] = []
-    for model in models:
-        equals = [c for c in candidates if (c.provider, c.model) == model]
+    for equals in models.values():
         start = rotation % len(equals)
         turned += equals[start:] + equals[:start]
     return turned
