@@ -49,12 +49,16 @@ def is_path(name: str) -> bool:
     return "/" in name or name.endswith(OWN_SUFFIXES)
 
 
-@cache  # what is loaded does not change under a running process, until forget()
 def load(name: str) -> NamedPolicy:
     """The policy of this name: a released one, a path (NAME.py, NAME.toml), or an entry point's name.
 
     Raises UsageError that names the nearest one; ConfigError for one's own that cannot be read or breaks a rule.
     """
+    return _loaded(name)
+
+
+@cache  # what is loaded does not change under a running process, until forget()
+def _loaded(name: str) -> NamedPolicy:
     if is_path(name):
         from understudy.policies import own
 
@@ -74,7 +78,7 @@ def load(name: str) -> NamedPolicy:
 
 def forget() -> None:
     """Read one's own policies anew the next time they are asked for."""
-    load.cache_clear()
+    _loaded.cache_clear()
 
 
 @cache
