@@ -61,6 +61,10 @@ class Pages(Protocol[P_co]):
         """Every page as it stands, and the keeper's time now. They are for reading."""
         ...
 
+    def known(self) -> Mapping[str, P_co]:
+        """Every page as last seen, without asking."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -68,10 +72,6 @@ class ServerPages(Pages[P_co], Protocol[P_co]):
     """Pages kept elsewhere, by a clock of its own."""
 
     ahead: float  # seconds of that clock before this machine's, as last seen
-
-    def known(self) -> Mapping[str, P_co]:
-        """Every page as last seen, without asking."""
-        ...
 
 
 class MemoryPages(Generic[P]):
@@ -93,6 +93,9 @@ class MemoryPages(Generic[P]):
 
     async def look(self) -> tuple[Mapping[str, P], float]:
         return self._pages, self._clock.now()
+
+    def known(self) -> Mapping[str, P]:
+        return self._pages
 
     async def close(self) -> None: ...
 
@@ -141,6 +144,9 @@ class SqlitePages(Generic[P]):
             return {key: page for key, (_, page) in self._read.items()}
 
         return self._database.glance(work, whole=False), self._clock.now()
+
+    def known(self) -> Mapping[str, P]:
+        return {key: page for key, (_, page) in self._read.items()}
 
     async def close(self) -> None:
         """The database is its owner's."""
