@@ -124,6 +124,9 @@ def test_marks() -> None:
     for metadata in ("x", {"session": []}, {"policy": "x" * 201}, {"deadline": True}):
         with pytest.raises(BadField):
             marks_of({}, {"metadata": metadata})
+    for typo in ("sensitivty", "privacy", "session-id"):  # a wish for privacy must not go unheard
+        with pytest.raises(BadField, match=f"x-understudy-{typo}.*X-Understudy-Sensitivity"):
+            marks_of({f"x-understudy-{typo}": "private"}, {})
     private = Task("x", sensitivity=Sensitivity.PRIVATE)
     assert aimed(private, "understudy/auto", Marks(sensitivity="public")).sensitivity is Sensitivity.PRIVATE
     assert aimed(Task("x"), "understudy/coder@v1", NONE) == Task("x", agent="coder", policy="v1")
