@@ -202,6 +202,11 @@ def test_what_no_other_moment_would_change_is_not_asked_for_again(outcomes: list
     assert (refusal.status, refusal.code) == (status, code)
 
 
+def test_what_can_never_be_held_is_refused_for_good() -> None:
+    refusal = refusal_of(NoCandidate("x", too_large=True), lambda _: None)
+    assert (refusal.status, refusal.code) == (400, "context_length_exceeded")
+
+
 def test_a_budget_says_when_there_is_more() -> None:
     refused = BudgetRefused(unit="tokens", scope="caller:bot:day:2026-11-21", limit=1, spent=1, reserved=0, asked=1)
     refusal = refusal_of(refused, lambda _: 12.1)
