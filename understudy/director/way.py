@@ -27,6 +27,7 @@ from understudy.types import (
     Call,
     Caller,
     Candidate,
+    Chat,
     Check,
     Facts,
     Guess,
@@ -113,7 +114,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         tools=() if decided.private else role.tools,
         role=Role.WORKER,
         sensitivity=decided.verdict.sensitivity,
-        chat=task.chat and replace(task.chat, live=prefix and prefix.hear),
+        chat=_heard(task.chat, prefix),
     )
 
     async def accept(answer: Answer, candidate: Candidate) -> tuple[Check, ...]:
@@ -167,6 +168,13 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     return walk
 
 
+def _heard(chat: Chat | None, prefix: Prefix | None) -> Chat | None:
+    """The conversation, of whose answer nothing passes on but through the prefix."""
+    if chat is None or (chat.live is None and prefix is None):
+        return chat
+    return replace(chat, live=prefix and prefix.hear)
+
+
 def narrowed(task: Task, caller: Caller | None) -> Task:
     """The task as its caller's key allows it. Raises Forbidden."""
     if caller is None:
@@ -176,6 +184,8 @@ def narrowed(task: Task, caller: Caller | None) -> Task:
             f"The key {caller.name} allows no policy but {caller.policy}.",
             remedy="Name that one, or none at all; and no candidate, for the policy chooses it.",
         )
+    if caller.policy is None and not caller.private:
+        return task
     sensitivity = Sensitivity.PRIVATE if caller.private else task.sensitivity
     return replace(task, policy=caller.policy or task.policy, sensitivity=sensitivity)
 
