@@ -236,7 +236,10 @@ def key_list(context: typer.Context, as_json: AsJson = False, config: Config = N
 
 @callers.command("revoke")
 def key_revoke(
-    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")], config: Config = None
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    as_json: AsJson = False,
+    config: Config = None,
 ) -> Work:
     """Make a key stop working.
 
@@ -244,7 +247,7 @@ def key_revoke(
     """
     from understudy.cli.callers import revoke as work
 
-    return _later(lambda: work(_config(context, config), name))
+    return _later(lambda: work(_config(context, config), name, as_json=as_json))
 
 
 @nanobots.command("init")

@@ -84,8 +84,13 @@ class Director:
     @property
     def home(self) -> Path:
         """Where its state lives. The rehearsal fleet has a folder of its own: what it spends and rests is not real."""
+        return self._home / "rehearsal" if self.rehearses else self._home
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether all of its models are simulated."""
         simulated = [p.kind == "rehearsal" for p in self.settings.providers.values()]
-        return self._home / "rehearsal" if simulated and all(simulated) else self._home
+        return bool(simulated) and all(simulated)
 
     @property
     def agents(self) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from understudy.director.decided import Decided
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import NoCandidate, PrivacyRefused, UnderstudyError, ValidationFailed
-from understudy.fleet.dispatch import SOON, TIME_IS_UP, Walk
-from understudy.types import Answer, Attempt, Check, Reply, Task
+from understudy.fleet.dispatch import SIZE, SOON, TIME_IS_UP, Walk
+from understudy.types import Answer, Attempt, Check, Failure, Reply, Task
 
 SIMULATED = (
     "These models are simulated: nothing here is a real answer. "
@@ -59,13 +59,26 @@ def explain_failure(walk: Walk, decided: Decided, now: float, *, room: int | Non
     if late:
         helps.append("Give it more time: --deadline.")
     helps += dict.fromkeys(walk.remedies)
+    too_large = _too_large(walk)
+    if too_large:
+        helps.append(
+            "The prompt is too long for whoever may answer: send less, or let understudy choose a larger model."
+        )
     return NoCandidate(
         f"No candidate could answer ({tried}).",
         remedy=" ".join(helps or ["understudy doctor says what is missing."]),
         retry_after=retry,
         attempts=walk.attempts,
         skipped=walk.skipped,
+        too_large=too_large,
     )
+
+
+def _too_large(walk: Walk) -> bool:
+    """Whether its size is what everybody was asked or passed over for in vain."""
+    asked = [a.outcome in (Failure.TOO_LARGE, Failure.CONTEXT) for a in walk.attempts]
+    reasons = [*asked, *(why.startswith(SIZE) for _, why in walk.skipped)]
+    return bool(reasons) and all(reasons)
 
 
 def _counted(told: list[str]) -> list[str]:

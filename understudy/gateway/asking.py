@@ -36,10 +36,16 @@ class Marks:
 
 
 NAMES = ("session", "sensitivity", "role", "policy", "deadline")
+_PREFIX = "x-understudy-"
+_KNOWN = frozenset(_PREFIX + name for name in NAMES)
 
 
 def marks_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> Marks:
-    """Raises BadField."""
+    """Raises BadField, also for a header of ours that is none: a mistyped wish for privacy must not go unheard."""
+    for header in headers:
+        if header.startswith(_PREFIX) and header not in _KNOWN:
+            known = ", ".join(f"X-Understudy-{name.title()}" for name in NAMES)
+            raise BadField(header[:60], "there is no such header", remedy=f"There are {known}.")
     metadata = body.get("metadata")
     said = table(metadata, "metadata") if metadata is not None else {}
     found: dict[str, str] = {}

@@ -429,3 +429,20 @@ async def test_thoughts_without_a_signature_stay_behind() -> None:
         sent = x.stub.seen[0].json["messages"]
         assert sent[0] == HELLO[0]
         assert [b.get("signature", "") for b in sent[1]["content"]] == ["yes", ""]
+
+
+def test_thought_has_room_below_a_cap_that_shrank() -> None:
+    def sent(cap: int, **more: Any) -> dict[str, Any]:
+        body = {"messages": HELLO, **more}
+        return AnthropicSpeech().request(Chat("anthropic", body, 1, 1), "m", cap, stream=False)
+
+    thinking = {"type": "enabled", "budget_tokens": 4000}
+    edits = [{"type": "clear_thinking_20251015"}, {"type": "clear_tool_uses_20250919"}]
+    assert sent(8000, thinking=thinking)["thinking"] == thinking
+    assert sent(4000, thinking=thinking)["thinking"] == {"type": "enabled", "budget_tokens": 3999}
+    assert sent(1025, thinking=thinking)["thinking"]["budget_tokens"] == 1024
+    short = sent(1024, thinking=thinking, context_management={"edits": edits})
+    assert "thinking" not in short
+    assert short["context_management"] == {"edits": edits[1:]}
+    for other in ({"type": "adaptive"}, {"type": "disabled"}):
+        assert sent(64, thinking=other)["thinking"] == other
