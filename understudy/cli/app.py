@@ -125,6 +125,29 @@ def ask(  # noqa: PLR0917  typer makes the options of these parameters
 
 
 @app.command()
+def classify(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT|-]", help="The text; - reads it from stdin.")
+    ] = None,
+    jsonl: Annotated[
+        str | None, typer.Option("--jsonl", metavar="FILE|-", help="A text for each line: {id, text}.")
+    ] = None,
+    operating_point: Annotated[
+        str, typer.Option("--operating-point", metavar="{balanced,strict}", help="How much the gate takes for private.")
+    ] = "balanced",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each text.")] = False,
+) -> Work:
+    """Say what kind of task a text is, and whether it is private.
+
+    All of it on this machine: no network, no key, no configuration. A line that cannot be read gets an error in its
+    place, and the exit code is 2 at the end. A text that begins with a dash goes after --.
+    """
+    from understudy.cli.classify import classify as work
+
+    return lambda: work(tuple(words or ()), jsonl, operating_point, as_json=as_json)
+
+
+@app.command()
 def doctor(context: typer.Context, as_json: AsJson = False, config: Config = None) -> Work:
     """Say what is missing and how to mend it.
 
