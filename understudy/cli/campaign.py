@@ -120,9 +120,10 @@ def _options(plan: Plan, *, every: bool) -> Section:
     return title, columns, [_option_row(o) for o in shown]
 
 
-def _rank(outlook: Outlook) -> tuple[bool, int, float, float]:
+def _rank(outlook: Outlook) -> tuple[bool, int, bool, float, float]:
     days = outlook.days if outlook.days is not None else math.inf
-    return outlook.option.claimed, FITTING.index(outlook.verdict), outlook.usd, days
+    option = outlook.option
+    return option.claimed, FITTING.index(outlook.verdict), not option.at_hand, outlook.usd, days
 
 
 def _option_row(outlook: Outlook) -> tuple[str, ...]:
@@ -143,7 +144,7 @@ def _option_row(outlook: Outlook) -> tuple[str, ...]:
 
 def _mix(plan: Plan) -> Section:
     mix = plan.chosen.mix or plan.chosen.fallback
-    columns = ("who", "plan", "calls", "soonest", "dollars")
+    columns = ("who", "plan", "accounts", "calls", "soonest", "dollars")
     if mix is None:
         return "Best mix: none", columns, []
     told = "" if plan.chosen.mix else " (too slow: the soonest for this money)"
@@ -152,6 +153,7 @@ def _mix(plan: Plan) -> Section:
         (
             p.option.name,
             p.option.plan,
+            str(p.option.accounts),
             f"{p.calls:,}",
             days(p.option.soonest(p.calls) / DAY),
             dollars(p.option.usd(p.calls)),

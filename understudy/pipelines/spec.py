@@ -224,6 +224,7 @@ class Spec(Strict):
     deadline: Length | None = None  # seconds
     usd: Usd | None = None
     tiers: tuple[Tier, ...] | None = None
+    private: bool = False  # nothing of it may leave the machine: the tier is local, whatever else is said
     models: tuple[str, ...] = ()  # only these; by id, alias, provider or provider/model
     shares: dict[str, Share] = Field(default_factory=dict)
     validators: tuple[str, ...] = ()
@@ -268,6 +269,9 @@ class Spec(Strict):
 
     @property
     def allowed(self) -> tuple[Tier, ...]:
+        """The tiers its calls may go to."""
+        if self.private:
+            return ("local",)
         if self.tiers is not None:
             return self.tiers
         return TIERS if self.usd else COSTLESS
