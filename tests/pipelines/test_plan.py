@@ -15,7 +15,7 @@ from understudy.config.load import parse
 from understudy.config.settings import Settings
 from understudy.errors import ConfigError, UsageError
 from understudy.pipelines.plan import plan_campaign
-from understudy.pipelines.spec import load_spec, parse_spec
+from understudy.pipelines.spec import Gpu, load_spec, parse_spec
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -333,6 +333,29 @@ def test_figures_that_have_grown_old_are_named(monkeypatch: pytest.MonkeyPatch) 
     notes = plan_campaign(spec, Settings(), now=later).notes
     assert [n for n in notes if n.endswith("nobody has compared for 90 days: 2026-10.")]
     assert not [n for n in plan_campaign(spec, Settings(), now=NOW).notes if "90 days" in n]
+
+
+def test_the_page_tells_the_figures_that_come_out(full: dict[str, Any], minimal: dict[str, Any]) -> None:
+    rows = (EXAMPLES.parent / "docs" / "campaigns.md").read_text(encoding="utf-8").split("## The figures")[1]
+    groq, gemini = ("groq", "llama-3.1-8b-instant", "free"), ("gemini", "gemini-2.0-flash", "free")
+    large = option(full, "groq", "llama-3.3-70b-versatile", "free")
+    haiku = example("self_hosting", gpu=Gpu(against="claude-haiku-4-5"))["break_even"]
+    price = next(row["against_usd_per_million"] for row in haiku)
+    told = {
+        f"make it {option(full, *gemini)['days']:.1f}",
+        f"500,000 tokens a day make it {option(full, *groq)['days']:.0f}",
+        f"100,000 tokens: {large['days']:,.0f}",
+        f"make it {option(minimal, *groq)['days']:.1f} and {option(minimal, *gemini)['days']:.1f}",
+        f"{1230 / price:.0f}M against Haiku, {1230 / 0.18 / 1000:.1f}B against a hired 8B model",
+        f"{14_400 * 3:,} a day | {576_720 / 43_200:.2f} days",
+        f"make it {8_000 + 2 * 5 * 6:,}",
+        f"today it is ${342 * 0.40:.0f}",
+        f"| ${22 * 730:,} | the rent",
+        f"${1e6 / 30 / 3600 * 0.5 * 0.15:.2f} a million",
+        f"they write {30 * 3600 * 730 / 1e6:.0f}M a month",
+        f"{600 / 70:.1f}-{600 / 30:.0f} months",
+    }
+    assert not [words for words in told if words not in rows]
 
 
 def test_the_same_question_has_the_same_answer(full: dict[str, Any]) -> None:
