@@ -126,8 +126,8 @@ def test_a_number_of_rows_is_sampled_to_the_row(tmp_path: Path) -> None:
         count_items(spec(tmp_path, path="-", format="jsonl", sample=3))
 
 
-def test_half_a_million_rows_stay_in_flat_memory(tmp_path: Path) -> None:
-    """The peak of 60,000 rows is that of 6,000."""
+def test_rows_stay_in_flat_memory(tmp_path: Path) -> None:
+    """The peak of 20,000 rows is that of 2,000."""
 
     def peak(number: int) -> int:
         words(tmp_path, number)

@@ -53,11 +53,13 @@ def cheapest_by_hand(options: list[Option], calls: int, seconds: float, shares: 
 
 @st.composite
 def markets(draw: st.DrawFn) -> list[Option]:
+    """Up to four options; in half of the markets all are models of one account, which share its windows."""
     made: list[Option] = []
+    shared = draw(st.booleans())
     for n in range(draw(st.integers(1, 4))):
-        provider = draw(st.sampled_from(["p", "q", f"own{n}"]))
-        pool = draw(st.sampled_from(["", f"{provider}/*"]))
-        plan = draw(st.sampled_from(["free", "paid"]))
+        provider = "p" if shared else draw(st.sampled_from(["p", "q", f"own{n}"]))
+        pool = "p/*" if shared and n < 3 else ""
+        plan = "paid" if shared else draw(st.sampled_from(["free", "paid"]))
         limit = 3 if pool else draw(st.integers(0, 4))  # what shares a pool shares its windows
         cents = 0 if plan == "free" else draw(st.integers(1, 4))
         made.append(option(f"m{n}", limit, cents, plan, provider, pool and f"{pool}/{plan}"))
@@ -123,6 +125,25 @@ def test_an_account_is_on_one_plan() -> None:
     mix = best_mix(options, 5, deadline=50.0)
     assert mix is not None
     assert [(p.option.plan, p.calls) for p in mix.parts] == [("paid", 5)]
+
+
+def test_models_of_one_account_share_what_it_may() -> None:
+    both = [option("a", 3, 1, provider="p", pool="p/*"), option("b", 3, 1, provider="p", pool="p/*")]
+    assert best_mix(both, 5, deadline=50.0) is None
+    mix = best_mix(both, 5, deadline=450.0)
+    assert mix is not None
+    assert mix.seconds == 100.0
+    halves = best_mix(both, 4, deadline=450.0, shares={"a": 0.5, "b": 0.5})
+    assert halves is not None
+    assert halves.seconds == 100.0
+
+
+def test_a_pool_that_serves_two_shares_is_not_spent_twice() -> None:
+    """Four calls of the pool: three are a's share, one is left for b, and c does the rest."""
+    options = [option("a", 4, 1, provider="p", pool="p/*"), option("b", 4, 1, provider="p", pool="p/*")]
+    mix = best_mix([*options, option("c", 9, 5)], 6, deadline=50.0, shares={"a": 0.5})
+    assert mix is not None
+    assert {p.option.model: p.calls for p in mix.parts} == {"a": 3, "b": 1, "c": 2}
 
 
 def test_what_is_too_late_for_a_batch_is_not_given_to_it() -> None:

@@ -266,7 +266,7 @@ def test_cached_tokens_cost_no_window_where_they_are_free() -> None:
     usd=st.one_of(st.none(), st.floats(0, 50)),
     scenarios=st.integers(1, 200),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_what_is_proposed_keeps_deadline_and_money(deadline: float | None, usd: float | None, scenarios: int) -> None:
     table: dict[str, Any] = {"shape": {**S0, "scenarios": scenarios}, "tokens": TOKENS}
     table |= {k: v for k, v in (("deadline", deadline), ("usd", usd)) if v is not None}
