@@ -261,6 +261,7 @@ def test_cached_tokens_cost_no_window_where_they_are_free() -> None:
     assert cached == pytest.approx(plain / 3)
 
 
+@pytest.mark.slow
 @given(
     deadline=st.one_of(st.none(), st.floats(600, 60 * 86_400)),
     usd=st.one_of(st.none(), st.floats(0, 50)),

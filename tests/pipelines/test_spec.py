@@ -60,6 +60,7 @@ def test_an_example_is_read_and_its_calls_can_be_made(path: Path) -> None:
         ({"shape": {}, "claims": [{"days": 3}]}, "give those it assumes"),
         ({"shape": {}, "claims": [{"usd": 3}]}, "give those it assumes"),
         ({"shape": {}, "name": "../up"}, "name"),
+        ({"shape": {}, "validators": ["not_emty"]}, "there is no validator not_emty; did you mean not_empty?"),
     ],
 )
 def test_a_slip_is_named(table: dict[str, Any], fault: str) -> None:

@@ -34,7 +34,7 @@ from understudy.config.pasted import shown
 from understudy.config.plain import read_plain
 from understudy.config.quota import DAY, LimitTable, Strict, known_zone
 from understudy.config.settings import MOST_USD, UserPath
-from understudy.config.slips import slips
+from understudy.config.slips import no_such, slips
 from understudy.errors import ConfigError
 
 Tier = Literal["local", "free", "subscription", "paid", "batch"]
@@ -248,6 +248,17 @@ class Spec(Strict):
     def _some(cls, value: tuple[Tier, ...] | None) -> tuple[Tier, ...] | None:
         if value is not None and not value:
             raise ValueError("name one tier at least")
+        return value
+
+    @field_validator("validators")
+    @classmethod
+    def _are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            from understudy.director.validators import validators
+
+            known = list(validators())
+            if strange := [name for name in value if name not in known]:
+                raise ValueError(no_such("validator", strange[0], known))
         return value
 
     @field_validator("smallest")
