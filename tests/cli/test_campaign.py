@@ -65,9 +65,15 @@ def test_lines_where_there_is_no_terminal(plan) -> None:
 
 def test_tables_on_a_terminal(plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campaign, "is_lively", lambda _: True)
+    monkeypatch.setenv("COLUMNS", "220")
     out = plan(FULL).out
     assert "┃ who" in out
     assert "576,720" in out
+    monkeypatch.setenv("COLUMNS", "60")  # too narrow: nothing is cut off
+    out = plan(FULL).out
+    assert "┃" not in out.split("Best mix")[0].split("Options")[1]
+    assert "groq/llama-3.1-8b-instant" in out
+    assert "…" not in out
 
 
 def test_every_model_is_shown_when_asked_for(plan) -> None:

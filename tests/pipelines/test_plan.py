@@ -321,6 +321,21 @@ def test_items(tmp_path: Path) -> None:
         plan_campaign(missing, Settings(), now=NOW)
 
 
+def test_the_length_of_a_call_is_looked_at_where_nobody_says_it(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"word": "{"x" * 400}"}}\n' for _ in range(30)))
+    spec = parse_spec({"items": {"path": "rows.jsonl"}, "template": "{word}"}, tmp_path / "spec.toml")
+    plan = plan_campaign(spec, Settings(), now=NOW).to_dict()
+    assert plan["tokens"] == {"input": 30 * 100, "output": 30 * 300}
+    assert "estimated at 100 tokens from the first 30" in note(plan, "The input of a call is estimated")
+    assert "700 tokens in and 300 out" in note(planned({"shape": {}}), "A call is taken for")
+
+
+def test_a_provider_may_be_called_as_another_kind_is() -> None:
+    named = {"groq": {"kind": "gemini", "models": [{"id": "gemini-2.0-flash"}]}}
+    plan = planned({"shape": S0}, {"providers": named})
+    assert {o["model"] for o in plan["options"] if o["provider"] == "groq"} == {"gemini-2.0-flash"}
+
+
 def test_a_name_nobody_has_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no model llama-3.1-8b-instnt; did you mean"):
         planned({"shape": {}, "models": ["llama-3.1-8b-instnt"]})

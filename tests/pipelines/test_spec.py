@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def test_an_example_is_read_and_its_calls_can_be_made(path: Path) -> None:
         ({"shape": {}, "claims": [{"days": 3}]}, "give those it assumes"),
         ({"shape": {}, "claims": [{"usd": 3}]}, "give those it assumes"),
         ({"shape": {}, "name": "../up"}, "name"),
+        ({"shape": {}, "begins": datetime(1, 1, 1, tzinfo=UTC)}, "in the years 1971 to 2199"),
+        ({"shape": {"groups": 10**7, "runs": 10**7}}, "this makes more than"),
         ({"shape": {}, "validators": ["not_emty"]}, "there is no validator not_emty; did you mean not_empty?"),
     ],
 )
@@ -107,6 +110,11 @@ def test_a_file_that_is_none_is_named(tmp_path: Path, content: bytes | None, fau
 )
 def test_lengths_of_time(said: object, seconds: float) -> None:
     assert seconds_of(said) == seconds
+
+
+def test_a_number_of_tokens_is_both_together() -> None:
+    tokens = parse_spec({"shape": {}, "tokens": 300}, Path("x")).tokens
+    assert (tokens.input, tokens.output) == (240, 60)
 
 
 def test_money_opens_the_tiers_that_cost() -> None:

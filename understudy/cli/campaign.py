@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from understudy.cli.render import dollars, plural, table
-from understudy.cli.terminal import is_lively, one_line, say
+from understudy.cli.terminal import is_lively, one_line, say, width
 from understudy.config.quota import DAY
 from understudy.errors import UsageError
 
@@ -207,8 +207,9 @@ def days(number: float | None) -> str:
 
 
 def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table of rich's on a terminal, lines anywhere else."""
-    if not is_lively(sys.stdout):
+    """A table of rich's on a terminal that is wide enough, lines anywhere else."""
+    widest = [max(len(one_line(cell)) for cell in cells) for cells in zip(columns, *rows, strict=True)]
+    if not is_lively(sys.stdout) or sum(widest) + 3 * len(widest) + 1 > width():
         say(f"{one_line(title)}\n")
         say(f"{table(columns, rows)}\n" if rows else "-\n")
         return

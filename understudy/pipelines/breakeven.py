@@ -69,7 +69,7 @@ def break_evens(
 
     Raises UsageError when nobody sells the model the reader names.
     """
-    paid = [o for o in options if o.plan == "paid" and not o.refused and not o.claimed]
+    paid = [o for o in options if o.plan == "paid" and o.nano and not o.refused]
     if not paid:
         return (), ()
     cheapest = min(paid, key=lambda o: o.nano)

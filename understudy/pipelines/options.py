@@ -170,7 +170,7 @@ def _places(settings: Settings, accounts: Mapping[str, int]) -> list[_Place]:
             raise UsageError(_sentence(f"In the accounts {what}"), remedy="Name one, such as --accounts groq=3.")
     return [
         _Place(name, p, _accounts(p, accounts.get(name)), name in configured or name in accounts)
-        for name, p in {**configured, **others}.items()
+        for name, p in {**configured, **{n: p for n, p in others.items() if n not in configured}}.items()
     ]
 
 

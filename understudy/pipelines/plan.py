@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from understudy.agents.catalogue import last_day
@@ -15,14 +16,16 @@ from understudy.config.quota import DAY
 from understudy.config.settings import Settings
 from understudy.pipelines.breakeven import BreakEven, break_evens
 from understudy.pipelines.claims import claimed_options, notes_on
-from understudy.pipelines.items import count_items
+from understudy.pipelines.items import count_items, items_of
 from understudy.pipelines.mix import Mix, best_mix, most_calls, soonest_mix
 from understudy.pipelines.options import Option, options_of
 from understudy.pipelines.reduction import Reduction, reductions
 from understudy.pipelines.spec import Spec
 from understudy.pipelines.volume import Volume, counted
+from understudy.tokens import estimate
 
 FITS = "fits"
+FIRST = 1000  # calls whose length is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,7 @@ def plan_campaign(
     Raises ConfigError for items that cannot be read, UsageError for a name nobody has.
     """
     begins = spec.begins or now or datetime.now(UTC)
+    spec, assumed = _with_tokens(spec)
     volume = counted(spec.shape) if spec.shape is not None else Volume(count_items(spec))
     wanted = {**spec.accounts, **(accounts or {})}
     options = options_of(spec, settings, wanted, begins)
@@ -160,8 +164,39 @@ def plan_campaign(
     evens, checks = break_evens(spec.gpu, spec.tokens, volume.calls, options)
     outlooks = tuple(_outlook(o, volume.calls, spec) for o in (*options, *claimed_options(spec, begins)))
     claimed = notes_on(spec, volume.calls, begins)
-    notes = (*claimed, *_on_local(spec, settings), *_notes(spec, volume.calls, options, chosen, begins), *checks)
+    notes = (
+        *claimed,
+        *assumed,
+        *_on_local(spec, settings),
+        *_notes(spec, volume.calls, options, chosen, begins),
+        *checks,
+    )
     return Plan(spec, begins, volume, outlooks, chosen, evens, notes)
+
+
+def _with_tokens(spec: Spec) -> tuple[Spec, tuple[str, ...]]:
+    """With the input of a call estimated from the first calls, where nobody says what it is; and a note of that."""
+    if "input" in spec.tokens.model_fields_set:
+        return spec, ()
+    if not _can_be_looked_at(spec):
+        tokens = f"{spec.tokens.input:,} tokens in and {spec.tokens.output:,} out"
+        return spec, (f"A call is taken for {tokens}: write [tokens] for better ones.",)
+    first = [estimate(item.text) for item in islice(items_of(spec), FIRST)]
+    mean = max(1, round(sum(first) / len(first))) if first else 1
+    tokens = spec.tokens.model_copy(update={"input": max(mean, spec.tokens.cached)})
+    looked = f"estimated at {mean:,} tokens from the first {len(first):,}"
+    return spec.model_copy(update={"tokens": tokens}), (
+        f"The input of a call is {looked}, without an agent's own words.",
+    )
+
+
+def _can_be_looked_at(spec: Spec) -> bool:
+    """Whether the first calls can be made without using them up."""
+    if not (spec.template or spec.template_file):
+        return False
+    if spec.items is not None:
+        return str(spec.items.path) != "-"
+    return spec.shape is not None and bool(spec.mutation_template or not spec.shape.mutations)
 
 
 def _chosen(spec: Spec, calls: int, usable: Sequence[Option]) -> Chosen:
