@@ -25,6 +25,7 @@ from understudy.classifiers.detectors.personal import (
     find_pay,
 )
 from understudy.classifiers.detectors.scan import Detector, Scan
+from understudy.classifiers.detectors.views import fold, views
 from understudy.types import Span
 
 BALANCED: tuple[Detector, ...] = (
@@ -56,6 +57,10 @@ STRICT: tuple[Detector, ...] = (*BALANCED, find_any_date_of_birth, find_names)
 
 def find(text: str, detectors: tuple[Detector, ...] = BALANCED) -> tuple[Span, ...]:
     """Everything the detectors see, in the order of the text, each place and type once."""
-    scan = Scan(text)
+    folded = fold(text)
+    scan = Scan(folded.text)
     spans = {span for detector in detectors for span in detector(scan)}
-    return tuple(sorted(spans, key=lambda s: (s.start, s.end, s.type)))
+    for view in views(folded.text, scan.long_runs):
+        other = Scan(view.text)
+        spans |= {view.back(span) for detector in detectors for span in detector(other)}
+    return tuple(sorted(map(folded.back, spans), key=lambda s: (s.start, s.end, s.type)))

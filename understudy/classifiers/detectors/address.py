@@ -244,7 +244,7 @@ _NOT_NAMES = frozenset(
 def find_announced_addresses(scan: Scan) -> Iterator[Span]:
     if not scan.numbers:
         return
-    for _, place in scan.at_numbers(_ANNOUNCED):
+    for _, place in scan.at(_ANNOUNCED):
         if not _DIGIT.search(scan.text, place, place + 70):
             continue
         if match := _HOUSE.match(scan.text, place):

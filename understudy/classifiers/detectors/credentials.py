@@ -15,6 +15,7 @@ _WORDS = listed(
     "pass|pwd|pw|secret|token|key|auth|cred|salt|nonce|contraseña|wachtwoord|senha|пароль|密码|密碼|パスワード|비밀번호|"
     "hasło|lösenord|kennwort"
 )
+_WORD_NEEDLES = tuple((word, Needles(word, inside=True)) for word in _WORDS)
 _FOREIGN = frozenset(_WORDS[10:])
 # What may follow the stem and still be the word: pass-word, but not pass-enger; and where it may begin.
 _REST = {
@@ -133,9 +134,9 @@ def _jumbled(value: str) -> bool:
 
 
 def find_assignments(scan: Scan) -> Iterator[Span]:
-    for word in _WORDS:
+    for word, needles in _WORD_NEEDLES:
         done = 0  # a value may hold the word again, and that one's value too: what was found is not judged once more
-        for begin, behind in scan.anywhere(word):
+        for begin, behind in scan.at(needles):
             if begin >= done and (span := _assigned(scan, word, begin, behind)):
                 done = span.end
                 yield span

@@ -10,8 +10,8 @@ from understudy.classifiers.detectors.scan import Scan, listed
 from understudy.types import Span
 
 _V4 = re.compile(r"(?<![\w.\-])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d|-\w)", re.ASCII)
-_V6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.ASCII | re.IGNORECASE)
-_MAC = re.compile(r"(?<![\w:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:\-])", re.ASCII | re.IGNORECASE)
+_V6 = re.compile(rb"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)
+_MAC = re.compile(rb"(?<![\w:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:\-])", re.IGNORECASE)
 _VERSION_WORDS = listed("version| v|release|firmware|build|==|>=|<=|~=|^|upgrade|driver")
 _OWNER_WORDS = listed(
     "my ip|ip is|ip address|her ip|his ip|their ip|our ip|client_ip|remote_addr|server|login from|"
@@ -34,20 +34,16 @@ def find_addresses(scan: Scan) -> Iterator[Span]:
             continue
         if (match := _V4.match(text, start)) and not any(w in scan.before(start, 12) for w in _VERSION_WORDS):
             yield from _judge(scan, match.group(), start)
-    for token in _coloned(scan):
-        sixes = [m for m in _V6.finditer(token) if m.group().count(":") >= 3 and sum(map(str.isdigit, m.group())) >= 2]
-        macs = [m for m in _MAC.finditer(token) if len(set(m.group().lower())) > 3]
-        for place in scan.places(token) if sixes or macs else ():
-            for match in sixes:
-                yield from _judge(scan, match.group(), place + match.start())
-            for match in macs:
-                yield Span(place + match.start(), place + match.end(), "mac")
-
-
-def _coloned(scan: Scan) -> list[str]:
-    if scan.vocabulary.count(":") < 3 and scan.vocabulary.count("-") < 5:
-        return []
-    return [t for t in scan.unique if len(t) > 4 and (t.count(":") >= 3 or t.count("-") >= 5)]
+    flat = scan.flat
+    if flat.count(b":") >= 3:
+        for match in _V6.finditer(flat):
+            found = text[match.start() : match.end()]
+            if found.count(":") >= 3 and sum(map(str.isdigit, found)) >= 2:
+                yield from _judge(scan, found, match.start())
+    if flat.count(b":") >= 5 or flat.count(b"-") >= 5:
+        for match in _MAC.finditer(flat):
+            if len(set(match.group().lower())) > 3:
+                yield Span(match.start(), match.end(), "mac")
 
 
 def _judge(scan: Scan, found: str, start: int) -> Iterator[Span]:

@@ -74,7 +74,7 @@ _CODE_WORDS = listed("def |class |function|return |int |const |var |import ")
 
 
 def find_dates_of_birth(scan: Scan) -> Iterator[Span]:
-    for _, place in scan.at_numbers(_BORN):
+    for _, place in scan.at(_BORN):
         if (match := _WHEN.match(scan.text, place)) and _is_birth(scan, place):
             yield Span(match.start("date"), match.end("date"), "date_of_birth")
 
@@ -88,7 +88,7 @@ def _is_birth(scan: Scan, place: int) -> bool:
 
 
 def find_papers(scan: Scan) -> Iterator[Span]:
-    for _, place in scan.at_numbers(_PAPERS):
+    for _, place in scan.at(_PAPERS):
         match = _PAPER.match(scan.text, place)
         if match and sum(c.isdigit() for c in match["number"]) >= 4:
             yield Span(match.start("number"), match.end("number"), "identity_paper")
@@ -135,6 +135,6 @@ def find_names(scan: Scan) -> Iterator[Span]:
 
 def find_any_date_of_birth(scan: Scan) -> Iterator[Span]:
     """For the strict point: whatever date stands behind a word for birth."""
-    for _, place in scan.at_numbers(_BORN):
+    for _, place in scan.at(_BORN):
         if match := _WHEN.match(scan.text, place):
             yield Span(match.start("date"), match.end("date"), "date_of_birth")
