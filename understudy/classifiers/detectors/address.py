@@ -29,7 +29,9 @@ _FIRST = Needles(
         "rue |avenue |boulevard |calle |c/ |avenida |avda|paseo |plaza |via |viale |piazza |corso |vicolo |"
         "largo |rua |travessa |praça |ul. |ulica |al. |place |chemin |allée |impasse |quai |rúa |carrer |"
         "strada |ulitsa |улица |ул. |проспект |пр. |λεωφόρος |οδός |jalan |jl. |carretera |camino |cours |"
-        "route de |piazzetta |av. "
+        "route de |piazzetta |av. |شارع |طريق |улицы |улице |переулок |шоссе |набережная |бульвар |вулиця |вул. |ulicy |aleja |"
+        "os. |plac |pl. |strada |str. |calea |bulevardul |bd. |lungomare |largo |alameda |av |rúa |ronda |passeig |"
+        "passage |square |sentier |ruelle |faubourg |jl |jalan |đường |phố |soi |thanon "
     )
 )
 _NAMED = re.compile(rf"(?:{_NAME},? ){{1,6}}(?:nº? ?|no\. ?|n° ?)?\d{{1,5}}\b")
@@ -84,7 +86,7 @@ _ANNOUNCED = Needles(
 _HOUSE = re.compile(
     rf"[\s:,'\"\-]{{0,12}}(?:is |to |the |it is |will be |of |at |now ){{0,3}}(?:[\s:]{{0,10}})"
     rf"(?P<place>(?:\d{{1,5}}[A-Za-z]?(?:[ /\-]\d{{1,5}})?,?\s{{1,2}}(?:{_NAME} ){{0,2}}{_CAP}|"
-    rf"\d{{2,6}} (?:{_NAME} ){{1,3}}\d{{1,4}}|(?:{_CAP}[ ,]{{1,2}}|de |la |der |van |den |af "
+    rf"\d{{2,6}} (?:{_NAME} ){{1,3}}\d{{1,4}}|\d{{1,5}} \d{{1,5}} (?:{_NAME} ?){{1,2}}|(?:{_CAP}[ ,]{{1,2}}|de |la |der |van |den |af "
     rf"){{1,5}}\d{{1,5}})\b)"
 )
 # "9791 Markt 84", "5570 Kaarikatu 32": a number on both sides of a name in capitals.
@@ -107,7 +109,7 @@ def find_street_addresses(scan: Scan) -> Iterator[Span]:
             yield from _at_number(scan, start, end)
         if end - start == 5 and (match := _ZIP.search(scan.text, max(0, start - 40), end)):
             yield Span(match.start(), match.end(), "address")
-        if end - start <= 4:
+        if end - start <= 5:
             yield from _numbered_way(scan, start, end)
     if scan.numbers:
         yield from _units(scan)
@@ -135,21 +137,38 @@ def _ways_first(scan: Scan) -> Iterator[Span]:
         if house := _NUMBERED.search(text[max(0, begin - 9) : begin]):
             if text[place : place + 12].strip()[:1].isalpha():
                 yield Span(begin - len(house.group()), place, "address")
-        elif (named := _NAMED.match(text, place)) and (named.group()[0].isupper() or text[begin].isupper()):
+        elif (named := _NAMED.match(text, place)) and (named.group()[0].isupper() or not text[begin].islower()):
             yield Span(begin, named.end(), "address")
 
 
 def _numbered_way(scan: Scan, start: int, end: int) -> Iterator[Span]:
-    front = scan.before(start, 32)
+    front = _HOUSE_NUMBER.sub("", scan.before(start, 40))
+    begins = start - len(scan.before(start, 40))
     name = front.rstrip(" ")
-    if len(front) - len(name) in (1, 2) and name.endswith(_LAST):
-        begin = start - len(front) + name.rfind(" ") + 1
-        word = scan.text[begin:start].strip()
-        if not word[:1].isupper():  # "kapu" or "út" behind the name
-            begin = start - len(front) + name.rfind(" ", 0, max(0, name.rfind(" "))) + 1
-        numbered_before = name[: begin - start + len(front)].rstrip()[-1:].isdigit()
-        if (scan.text[begin : begin + 1].isupper() and len(name) - name.rfind(" ") > 3) or numbered_before:
-            yield Span(begin, end, "address")
+    if name and name[-1] > "\u2e7f":
+        if match := _EASTERN.search(scan.text, max(0, start - 16), end + 8):
+            yield Span(match.start(), match.end(), "address")
+        return
+    if len(front) - len(name) in (0, 1, 2) and name.endswith(_LAST):
+        cut = name.rfind(" ") + 1
+        if len(name) - cut < 5 or not scan.text[begins + cut : begins + cut + 1].isupper():
+            cut = name.rfind(" ", 0, max(0, cut - 1)) + 1  # "kapu" or "út" behind the name
+        words = name[cut:]
+        numbered_before = name[:cut].rstrip()[-1:].isdigit()
+        named = scan.text[begins + cut : begins + cut + 1].isupper() and len(words) > 3
+        if named or numbered_before or (words.endswith(_PLAINLY) and len(words) > 7):
+            yield Span(begins + cut, end, "address")
+
+
+# Of these, a name in small letters is one too.
+_PLAINLY = listed("straße|strasse|gasse|gracht|straat|chaussee|brücke|caddesi|sokak|ulice|utca| út|gatan|vägen|allee|platz|plein")
+_HOUSE_NUMBER = re.compile(r"(?:,? ?\b(?:no|nr|n°|nº|num|nummer|número|numéro|д|дом)[.:]? ?|, ?)$")
+_EASTERN = re.compile(
+    r"[\u4e00-\u9fff]{2,10}(?:路|街|道|巷|弄|段|里)\d{1,5}(?:号|號|弄|之|-|巷|栋)|[\u4e00-\u9fff]{2,8}(?:村|小区|大厦|花园)\d{1,4}(?:号|号楼|栋|室)"
+    r"|[都道府県市区町村郡][\u3040-\u30ff\u4e00-\u9fff]{0,10}\d{1,4}(?:丁目|番地|番|-\d{1,4})|〒?\d{3}-\d{4}[ \n]?[\u4e00-\u9fff]"
+    r"|[\uac00-\ud7a3]{2,10}(?:로|길|동|가)\s?\d{1,4}(?:-\d{1,4})?(?:번길|번지|호)?(?![\d.,]|[월일년시분개명원])"
+    r"|(?:मकान नंबर|मकान नं\.?|घर नंबर|गली नंबर|फ्लैट)\s?\d{1,5}"
+)
 
 
 def _units(scan: Scan) -> Iterator[Span]:

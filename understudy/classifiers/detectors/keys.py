@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from understudy.classifiers.detectors.scan import Needles, Scan, listed
+from understudy.classifiers.detectors.views import decoded
 from understudy.types import Span
 
 # Formats as the vendors document them, or as their own secret scanning programs list them: how they begin, in lower
@@ -102,7 +103,7 @@ _FORMATS = (
     ("shippo_", r"shippo_(?:live|test)_[0-9a-f]{40}"),
     ("flwseck", r"FLWSECK(?:_TEST)?-[A-Za-z0-9\-]{12,60}"),
     ("rdme_", r"rdme_[a-z0-9]{70}"),
-    ("akcp|cmvmdgtu", r"AKCp\d[A-Za-z0-9]{60,80}|cmVmdGtu[A-Za-z0-9]{56}"),  # JFrog
+    ("akcp|cmvmdgtuojaxo", r"AKCp[A-Za-z0-9]{69}(?![A-Za-z0-9])|cmVmdGtuOjAxO[A-Za-z0-9]{48,60}"),  # JFrog
     ("oy2", r"oy2[a-z0-9]{43}"),  # NuGet
     ("clojars_", r"CLOJARS_[a-z0-9]{60}"),
     ("dda_|ddp_|ddw_|ddog", r"dd[apw]_[A-Za-z0-9]{32,40}"),
@@ -166,8 +167,8 @@ _HARMLESS = re.compile(
 _BINARY = ("iVBOR", "/9j/", "R0lGOD", "UklGR", "PHN2Zy", "d09GM", "AAABAA", "JVBERi0", "UEsDB", "H4sI", "AAEAAA")
 _NAMED = re.compile(r"(?:token|key|secret|password|auth|access|api)s?[=/]$", re.IGNORECASE)
 _SAMPLE = re.compile(
-    r"example(?!$)|sample|placeholder|your[_\-]?|xxxx|\*\*\*|\.\.\.|redacted|dummy|0123456|1234567|"
-    r"abcdef0|not-?real|abcdefghij",
+    r"example|sample|placeholder|your[_\-]?|xxxx|\*\*\*|\.\.\.|redacted|dummy|012345|1234567|"
+    r"abcdef0|not-?real|abcdefghij|00010203|deadbeef|cafebabe|01020304|112233445566",
     re.IGNORECASE,
 )
 _REPEATED = re.compile(r"([^A])\1{7}")
@@ -258,7 +259,11 @@ def find_random_strings(scan: Scan) -> Iterator[Span]:
         ):
             yield Span(start + match.start(), start + match.end(), "api_key")
         elif (len(run) in (51, 52) and _WIF.fullmatch(run)) or (
-            len(run) <= 512 and is_random(run) and not looks_sample(run) and not _is_harmless(scan, start)
+            len(run) <= 512
+            and is_random(run)
+            and not looks_sample(run)
+            and not _is_harmless(scan, start)
+            and decoded(run) is None  # of text in base64, the text is judged
         ):
             yield Span(start, end, "random_string")
 

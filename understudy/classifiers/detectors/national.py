@@ -31,6 +31,9 @@ _SHAPES = re.compile(
     r"|(?P<curp>[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z\d]\d)"
     r"|(?P<rut>\d{1,2}\.\d{3}\.\d{3}-[\dkK])"
     r"|(?P<hetu>\d{6}[-+A]\d{3}[0-9A-FHJ-NPR-Y])"
+    r"|(?P<pnr>(?:19|20)?\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])[-+]\d{4})"
+    r"|(?P<cnpj>\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2})"
+    r"|(?P<snils>\d{3}-\d{3}-\d{3} \d\d)"
     r"|(?P<korea>\d{6}-[1-4]\d{6})"
     r"|(?P<aadhaar>[2-9]\d{3}[ \-]\d{4}[ \-]\d{4})"
     r"|(?P<avs>756\.\d{4}\.\d{4}\.\d\d)"
@@ -38,7 +41,7 @@ _SHAPES = re.compile(
     r"|(?P<digits>\d{8,12}))(?![A-Za-z0-9]|-\d)",
     re.ASCII,
 )
-_ALWAYS = frozenset(("nino", "dni", "cf", "cpf", "nir", "china", "curp", "rut", "hetu", "korea", "aadhaar", "avs"))
+_ALWAYS = frozenset(("nino", "dni", "cf", "cpf", "nir", "china", "curp", "rut", "hetu", "korea", "aadhaar", "avs", "pnr", "cnpj", "snils"))
 
 
 def find_ssns(scan: Scan) -> Iterator[Span]:
@@ -193,6 +196,28 @@ def sin_valid(number: str) -> bool:
     return number[0] not in "08" and luhn(number)
 
 
+def personnummer_valid(number: str) -> bool:
+    """Swedish personnummer: Luhn over ten digits."""
+    from understudy.classifiers.detectors.banking import luhn
+
+    return luhn(number.replace("+", "")[-10:])
+
+
+def cnpj_valid(number: str) -> bool:
+    """Brazilian CNPJ: two check digits modulo 11."""
+    number = number.replace("/", "")
+    for size in (12, 13):
+        total = sum(int(c) * (2 + place % 8) for place, c in enumerate(reversed(number[:size])))
+        if (0 if total % 11 < 2 else 11 - total % 11) != int(number[size]):
+            return False
+    return len(set(number)) > 1
+
+
+def snils_valid(number: str) -> bool:
+    """Russian SNILS: weighted sum modulo 101."""
+    return sum(int(c) * (9 - place) for place, c in enumerate(number[:9])) % 101 % 100 == int(number[9:])
+
+
 def _digits_valid(number: str) -> bool:
     """Bare digits after a word that names an identity number: any of the checksums, or Aadhaar, CPF, SIN."""
     size = len(number)
@@ -215,6 +240,9 @@ _CHECKS = {
     "rut": rut_valid,
     "hetu": hetu_valid,
     "korea": _always,
+    "pnr": personnummer_valid,
+    "cnpj": cnpj_valid,
+    "snils": snils_valid,
     "aadhaar": verhoeff,
     "avs": _always,
     "sin": sin_valid,

@@ -12,7 +12,7 @@ from understudy.types import Span
 _V4 = re.compile(r"(?<![\w.\-])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d|-\w)", re.ASCII)
 _V6 = re.compile(rb"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)
 _MAC = re.compile(rb"(?<![\w:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:\-])", re.IGNORECASE)
-_VERSION_WORDS = listed("version| v|release|firmware|build|==|>=|<=|~=|^|upgrade|driver")
+_VERSION = re.compile(r"(?:version|\bv|release|firmware|build|==|>=|<=|~=|\^|upgrade(?:d? to)?|driver|rev)[\s:=\"'.]{0,3}(?:is |to )?$")
 _OWNER_WORDS = listed(
     "my ip|ip is|ip address|her ip|his ip|their ip|our ip|client_ip|remote_addr|server|login from|"
     "logged in from|ssh |@|host|customer|user|visitor|block"
@@ -32,7 +32,7 @@ def find_addresses(scan: Scan) -> Iterator[Span]:
     for start, end in scan.numbers:
         if end - start > 3 or text[end : end + 1] != ".":
             continue
-        if (match := _V4.match(text, start)) and not any(w in scan.before(start, 12) for w in _VERSION_WORDS):
+        if (match := _V4.match(text, start)) and not _VERSION.search(scan.before(start, 16)):
             yield from _judge(scan, match.group(), start)
     flat = scan.flat
     if flat.count(b":") >= 3:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property
-from typing import Literal
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
@@ -56,19 +55,20 @@ _Entry = tuple[str, tuple[tuple[Needles, bool], ...]]
 
 
 @cache
-def _entries(_: int) -> tuple[_Entry, ...]:
+def _entries(_: int, ascii_only: bool) -> tuple[_Entry, ...]:
     owners: dict[str, list[tuple[Needles, bool]]] = {}
     for needles in _made:
         for word in needles.words:
-            owners.setdefault(word, []).append((needles, needles.inside or not "a" <= word[0] <= "z"))
+            if word.isascii() or not ascii_only:
+                owners.setdefault(word, []).append((needles, needles.inside or not "a" <= word[0] <= "z"))
     return tuple((word, tuple(lists)) for word, lists in owners.items())
 
 
 @cache
-def _automaton(made: int, size: Literal["small", "large"]) -> BytesAhoCorasick:
-    """Built for texts of a size when the first of them comes: 2 ms for short ones, 10 ms for long ones."""
-    which = Implementation.DFA if size == "large" else Implementation.ContiguousNFA
-    return BytesAhoCorasick([_bytes(word) for word, _ in _entries(made)], implementation=which)
+def _automaton(made: int, ascii_only: bool, large: bool) -> BytesAhoCorasick:
+    """Built when the first text of its kind comes: in 2 ms for short texts, in 10 ms for long ones."""
+    which = Implementation.DFA if large else Implementation.ContiguousNFA
+    return BytesAhoCorasick([_bytes(word) for word, _ in _entries(made, ascii_only)], implementation=which)
 
 
 def _bytes(text: str) -> bytes:
@@ -131,8 +131,8 @@ class Scan:
     @cached_property
     def _hits(self) -> dict[Needles, list[Found]]:
         low, is_ascii, size = self.low, self.is_ascii, len(_made)
-        entries, hits = _entries(size), dict[Needles, list[Found]]()
-        automaton = _automaton(size, "large" if len(low) >= LARGE else "small")
+        entries, hits = _entries(size, is_ascii), dict[Needles, list[Found]]()
+        automaton = _automaton(size, is_ascii, len(low) >= LARGE)
         for which, start, end in automaton.find_matches_as_indexes(_bytes(low), overlapping=True):
             word, owners = entries[which]
             if not is_ascii and not low.startswith(word, start):

@@ -143,7 +143,7 @@ def views(text: str, runs: list[tuple[int, int]]) -> Iterator[View]:
         if matches:
             yield _replaced(text, matches, lambda _: "", MARGIN)
     for start, end in runs:
-        if (plain := _decoded(text[start:end])) is not None:
+        if (plain := decoded(text[start:end])) is not None:
             yield View(plain, ((0, start, end),))
 
 
@@ -154,7 +154,7 @@ def _unescaped(escape: str) -> str:
     return chr(int(escape[-2:], 16))
 
 
-def _decoded(run: str) -> str | None:
+def decoded(run: str) -> str | None:
     """The text that base64 or hex stands for, if it is one."""
     if _HEX.fullmatch(run):
         return _text(bytes.fromhex(run))
