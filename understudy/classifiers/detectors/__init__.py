@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from understudy.classifiers.detectors.address import find_announced_addresses, find_street_addresses
+from understudy.classifiers.detectors.address import (
+    find_announced_addresses,
+    find_named_places,
+    find_street_addresses,
+)
 from understudy.classifiers.detectors.banking import find_cards, find_ibans
 from understudy.classifiers.detectors.contact import find_emails, find_phones, find_said_emails, find_said_phones
 from understudy.classifiers.detectors.credentials import (
@@ -13,7 +17,7 @@ from understudy.classifiers.detectors.credentials import (
     find_sql,
     find_urls,
 )
-from understudy.classifiers.detectors.keys import find_keys, find_private_keys, find_random_strings
+from understudy.classifiers.detectors.keys import find_keys, find_private_keys, find_random_strings, find_tails
 from understudy.classifiers.detectors.logins import find_columns, find_far, find_given, find_pairs, find_phrases
 from understudy.classifiers.detectors.national import find_national_ids, find_ssns
 from understudy.classifiers.detectors.network import find_addresses
@@ -33,6 +37,7 @@ BALANCED: tuple[Detector, ...] = (
     find_keys,
     find_private_keys,
     find_random_strings,
+    find_tails,
     find_assignments,
     find_spoken,
     find_given,
@@ -55,6 +60,7 @@ BALANCED: tuple[Detector, ...] = (
     find_addresses,
     find_street_addresses,
     find_announced_addresses,
+    find_named_places,
     find_dates_of_birth,
     find_numbered,
     find_places,

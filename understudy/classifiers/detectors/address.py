@@ -31,7 +31,7 @@ _FIRST = Needles(
         "strada |ulitsa |улица |ул. |проспект |пр. |λεωφόρος |οδός |jalan |jl. |carretera |camino |cours |"
         "route de |piazzetta |av. |شارع |طريق |улицы |улице |переулок |шоссе |набережная |бульвар |вулиця |вул. |ulicy |aleja |"
         "os. |plac |pl. |strada |str. |calea |bulevardul |bd. |lungomare |largo |alameda |av |rúa |ronda |passeig |"
-        "passage |square |sentier |ruelle |faubourg |jl |jalan |đường |phố |soi |thanon "
+        "passage |sentier |ruelle |faubourg |jl |jalan |đường |phố |soi |thanon "
     )
 )
 _NAMED = re.compile(rf"(?:{_NAME},? ){{1,6}}(?:nº? ?|no\. ?|n° ?)?\d{{1,5}}\b")
@@ -93,6 +93,24 @@ _HOUSE = re.compile(
 _TWICE = re.compile(
     rf"(?<![\w.,:/\-])\d{{2,6}} (?:{_CAP} ){{0,3}}[^\W\d_a-z][\w'’.\-]{{3,30}} "
     rf"\d{{1,4}}(?![\w%:/]|\.\d)"
+)
+# A name and a house number behind a word for where: "is on Pod Lipami 1677", "side of Joaquín Suárez 2906".
+_WHERE = Needles(*listed("on|of|at|to|off at|near|is|and|opposite|behind|outside|along|in der|am|an der|en|sur|auf"))
+_NAME_NUMBER = re.compile(
+    rf" (?:the )?(?P<place>(?:\d{{2,6}} )?(?:(?:{_CAP}|de|la|del|der|van|den|af|na|pod|di|da|do) ){{0,3}}(?P<last>[^\W\d_a-z][\w'’\-]{{4,30}}) "
+    rf"(?P<number>\d{{2,4}}[a-d]?)(?: St\b)?)(?=[.,;!?)\"]|\n|$| (?:in|and|to|for|which|because|where|by|near|at)\b)"
+)
+_COUNTED = re.compile(
+    r"(?i:jan|feb|mar(?:ch|s)|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez|apollo|boeing|airbus|channel|route|windows|"
+    r"chapter|psalm|formula|section|article|python|version|grade|table|figure|volume|episode|season|bowl|olympi|euro|class|"
+    r"level|block|gate|room|highway|interstate|area|studio|station|terminal|platform|pages?|part|group|unit|phase|type|model|"
+    r"ryzen|snapdragon|geforce|radeon|xbox|playstation|galaxy|iphone|pentium|title|regulation|directive|resolution|exodus|"
+    r"genesis|isaiah|corinthians|step|number|line|question|problem|exercise|example|equation|theorem|lemma|answer|option|"
+    r"world|cup|expo|summer|winter|spring|fall|war|act|scene|opus|symphony|sonata|concerto|catch|fahrenheit|ferrari|porsche|"
+    r"mercedes|audi|peugeot|renault|toyota|nasdaq|fortune|forbes|russell|nikkei|django|angular|ubuntu|debian|fedora|office|"
+    r"photoshop|internet|covid|agenda|vision|century|district|bundesliga|serie|legion|regiment|division|battalion|flight|"
+    r"train|mission|voyager|soyuz|space|sputnik|grand|prix|tour|issue|ticket|pull|request|january|february|december|mach|"
+    r"mark|mk|pro|max|ultra|lumia|pixel|core|celsius|kelvin|psalms|hymn|canon|rule|order|proposition|amendment|union|local)"
 )
 _DIGIT = re.compile(r"\d")
 _MONTHS = re.compile(
@@ -258,6 +276,14 @@ _NOT_NAMES = frozenset(
         "times",
     ]
 )
+
+
+def find_named_places(scan: Scan) -> Iterator[Span]:
+    """A capitalised name with a house number, behind a word for where."""
+    for _, end in scan.at(_WHERE):
+        match = _NAME_NUMBER.match(scan.text, end)
+        if match and not _COUNTED.search(match["place"]) and not "1700" <= match["number"] <= "2035":
+            yield Span(*match.span("place"), "address")
 
 
 def find_announced_addresses(scan: Scan) -> Iterator[Span]:

@@ -110,6 +110,7 @@ _IBAN_LENGTHS = dict(
     ]
 )
 _IBAN = re.compile(r"([A-Z]{2})(\d\d)((?:[ \-]?[A-Z0-9]){11,36})", re.ASCII | re.IGNORECASE)
+_FRACTION = re.compile(r"\d\.\d{0,3}$")
 _OVER_LINES = re.compile(r"(?<!\d)(?<!\d\s)\d{4}(?:\s{1,2}\d{4}){3}(?!\s{0,2}\d)", re.ASCII)
 
 
@@ -149,7 +150,7 @@ def find_cards(scan: Scan) -> Iterator[Span]:
             continue
         for match in _GROUPED.finditer(scan.text, start, end):
             here, there = match.span()
-            if there < len(scan.text) and scan.text[there].isdigit():
+            if (there < len(scan.text) and scan.text[there].isdigit()) or _FRACTION.search(scan.text[max(0, here - 4) : here]):
                 continue
             digits = "".join(c for c in match.group() if c.isdigit())
             if not 12 <= len(digits) <= 19 or len(set(digits)) == 1 or not luhn(digits):

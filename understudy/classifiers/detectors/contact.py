@@ -109,11 +109,13 @@ _DOTS = Needles(
     *listed("dot|[dot]|(dot)|{dot}|<dot>|punkt|[punkt]|(punkt)|punto|(punto)|[punto]|point|(point)|ponto|(ponto)|kropka|"
             "(kropka)|punt|точка|(точка)"), inside=False
 )  # fmt: skip
+_NAME = r"(?<![\w.])[\w+\-]{1,40}(?:(?:\.| ?[\[({<]?(?:dot|punkt|punto|point|ponto|kropka|точка)[\])}>]? ?)[\w+\-]{1,30}){0,3}"
 _SAID_MAIL = re.compile(
-    r"(?<![\w.])[\w.+\-]{1,40}(?: ?[\[({<]?(?:dot|punkt|punto|point|ponto|kropka|точка)[\])}>]? ?[\w+\-]{1,30}){0,3}"
-    r"\s?(?:[\[({<]\s?(?:at|@|ät|arroba|chez|małpa|apenstaartje|собака|chiocciola|klammeraffe)\s?[\])}>]"
-    r"|\s(?:at|ät|arroba|chez|małpa|apenstaartje|собака|chiocciola|klammeraffe|@)\s|@)\s?[\w\-]{2,30}"
-    r"(?:\s?(?:[\[({<]\s?)?(?:dot|punkt|punto|point|ponto|kropka|точка)(?:\s?[\])}>])?\s?|\.)[a-z]{2,12}\b",
+    rf"{_NAME}(?:\s?[\[({{<]\s?(?:at|@|ät|arroba|chez|małpa|apenstaartje|собака|chiocciola|klammeraffe)\s?[\])}}>]\s?|\s?@\s?)"
+    r"[\w\-]{2,30}(?:\s?[\[({<]?\s?(?:dot|punkt|punto|point|ponto|kropka|точка)\s?[\])}>]?\s?[a-z]{2,12}){1,3}\b"
+    rf"|{_NAME}\sat\s[\w\-]{{2,30}}(?:\s(?:dot|punkt)\s[a-z]{{2,12}}){{1,3}}\b"
+    rf"|{_NAME}\s(?:ät|arroba|chez|małpa|apenstaartje|собака|chiocciola|klammeraffe)\s[\w\-]{{2,30}}"
+    r"(?:\s?(?:\.|\s(?:dot|punkt|punto|point|ponto|kropka|punt|точка)\s)\s?[a-z]{2,12}){1,3}\b",
     re.IGNORECASE,
 )
 _AT = Needles(*listed("[at]|(at)|{at}|<at>|[@]|(@)|[ät]|(ät)|(arroba)|[arroba]|(małpa)|(собака)"))
@@ -183,6 +185,8 @@ def find_phones(scan: Scan) -> Iterator[Span]:
         left = text[start - 1] if start else " "
         right = text[end] if end < len(text) else " "
         if (left.isascii() and left.isalpha()) or left in "_#$€£=@&%" or (right.isascii() and right.isalpha() and right not in "xe") or right in "_%€":
+            continue
+        if left == "+" and start > 1 and text[start - 2].isdigit():
             continue
         if (left == "+" and 7 <= count <= 15 and raw[0] != "0") or (left == "+" and raw.startswith("(")):
             yield Span(start - 1, end, "phone")

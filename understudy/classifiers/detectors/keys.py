@@ -247,6 +247,23 @@ def _kind(character: str) -> int:
     return 0 if character.isdigit() else 1 if character.isupper() else 2
 
 
+# The last line of a key that somebody put into code, and parts of addresses that say what they are.
+_TAILS = Needles("=\\n", "=\\\\n", inside=True)
+_TAIL = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{6,76}={0,1}$")
+_PART = re.compile(r"(?:token|key|secret|apikey|auth)s?/([A-Za-z0-9_\-]{20,200})")
+
+
+def find_tails(scan: Scan) -> Iterator[Span]:
+    for start, _ in scan.at(_TAILS):
+        match = _TAIL.search(scan.text[max(0, start - 80) : start])
+        if match and match.group() != match.group().lower() and match.group() != match.group().upper():
+            yield Span(start - len(match.group()), start + 1, "private_key")
+    for start, end in scan.long_runs:
+        for match in _PART.finditer(scan.text, start, end):
+            if is_random(match[1]) and not looks_sample(match[1]):
+                yield Span(*match.span(1), "token")
+
+
 def find_random_strings(scan: Scan) -> Iterator[Span]:
     """Long random base64: the body of a key, or a key of a vendor nobody listed."""
     text = scan.text
