@@ -23,12 +23,11 @@ from understudy.classifiers.detectors.national import find_national_ids, find_ss
 from understudy.classifiers.detectors.network import find_addresses
 from understudy.classifiers.detectors.numbered import find_numbered, find_places
 from understudy.classifiers.detectors.personal import (
-    find_any_date_of_birth,
     find_dates_of_birth,
     find_health,
-    find_names,
     find_pay,
 )
+from understudy.classifiers.detectors.proper import find_names, find_places_and_peoples, find_times
 from understudy.classifiers.detectors.scan import Detector, Scan
 from understudy.classifiers.detectors.views import fold, views
 from understudy.types import Span
@@ -67,7 +66,7 @@ BALANCED: tuple[Detector, ...] = (
     find_health,
     find_pay,
 )
-STRICT: tuple[Detector, ...] = (*BALANCED, find_any_date_of_birth, find_names)
+STRICT: tuple[Detector, ...] = (*BALANCED, find_names, find_places_and_peoples, find_times)
 
 
 def find(text: str, detectors: tuple[Detector, ...] = BALANCED) -> tuple[Span, ...]:

@@ -34,6 +34,7 @@ _FIRST = Needles(
         "passage |sentier |ruelle |faubourg |jl |jalan |đường |phố |soi |thanon "
     )
 )
+_OTHERWISE = frozenset(("place ", "cours ", "via ", "route de ", "largo ", "camino ", "plaza ", "str. ", "os. "))
 _NAMED = re.compile(rf"(?:{_NAME},? ){{1,6}}(?:nº? ?|no\. ?|n° ?)?\d{{1,5}}\b")
 _NUMBERED = re.compile(r"(?<![\w.])\d{1,5}(?: ?(?:bis|ter|[a-d]))?,? $")
 # Germanic, Nordic, Slavic and Hungarian: the word for a way ends the name, or stands behind it; then the number.
@@ -155,7 +156,9 @@ def _ways_first(scan: Scan) -> Iterator[Span]:
         if house := _NUMBERED.search(text[max(0, begin - 9) : begin]):
             if text[place : place + 12].strip()[:1].isalpha():
                 yield Span(begin - len(house.group()), place, "address")
-        elif (named := _NAMED.match(text, place)) and (named.group()[0].isupper() or not text[begin].islower()):
+        elif (named := _NAMED.match(text, place)) and (
+            named.group()[0].isupper() or not (text[begin].islower() or scan.low[begin:place] in _OTHERWISE)
+        ):
             yield Span(begin, named.end(), "address")
 
 

@@ -121,25 +121,3 @@ def _sentence(scan: Scan, place: int) -> tuple[int, int]:
     start = max((low.rfind(c, max(0, place - 160), place) for c in _SENTENCE_ENDS), default=-1)
     ends = [e for e in (low.find(c, place, place + 160) for c in ".!?\n") if e >= 0]
     return (start + 1 if start >= 0 else max(0, place - 160)), (min(ends) if ends else min(len(low), place + 160))
-
-
-_HONORIFIC = re.compile(r"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Señor|Señora|Mme|M)\.? [A-ZÀ-Þ][\w'’\-]{1,30}")
-_NAMED = re.compile(
-    r"\b(?:[Mm]y name is|I am|I'm|[Tt]his is|[Nn]ame:|[Cc]all me|[Ii]ch heiße|[Mm]e llamo|"
-    r"[Jj]e m'appelle|[Mm]i chiamo)\s{1,4}[A-ZÀ-Þ][\w'’\-]{1,30}"
-)
-_TWO_NAMES = re.compile(r"(?<![.!?:] )(?<!^)\b[A-ZÀ-Þ][a-zß-ÿ'’\-]{2,20} (?:[A-Z]\.? )?[A-ZÀ-Þ][a-zß-ÿ'’\-]{2,20}\b")
-
-
-def find_names(scan: Scan) -> Iterator[Span]:
-    """For the strict point only: names, which in a public question are mostly those of public figures."""
-    for pattern in (_HONORIFIC, _NAMED, _TWO_NAMES):
-        for match in pattern.finditer(scan.text):
-            yield Span(match.start(), match.end(), "name")
-
-
-def find_any_date_of_birth(scan: Scan) -> Iterator[Span]:
-    """For the strict point: whatever date stands behind a word for birth."""
-    for _, place in scan.at(_BORN):
-        if match := _WHEN.match(scan.text, place):
-            yield Span(match.start("date"), match.end("date"), "date_of_birth")
