@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from understudy.classifiers.detectors.address import (
-    find_announced_addresses,
-    find_named_places,
-    find_street_addresses,
-)
+from understudy.classifiers.detectors.address import find_announced_addresses, find_street_addresses
 from understudy.classifiers.detectors.banking import find_cards, find_ibans
 from understudy.classifiers.detectors.contact import find_emails, find_phones, find_said_emails, find_said_phones
 from understudy.classifiers.detectors.credentials import (
@@ -59,7 +55,6 @@ BALANCED: tuple[Detector, ...] = (
     find_addresses,
     find_street_addresses,
     find_announced_addresses,
-    find_named_places,
     find_dates_of_birth,
     find_numbered,
     find_places,
@@ -74,7 +69,7 @@ def find(text: str, detectors: tuple[Detector, ...] = BALANCED) -> tuple[Span, .
     folded = fold(text)
     scan = Scan(folded.text)
     spans = {span for detector in detectors for span in detector(scan)}
-    for view in views(folded.text, scan.long_runs):
+    for view in views(scan):
         other = Scan(view.text)
         spans |= {view.back(span) for detector in detectors for span in detector(other)}
     return tuple(sorted(map(folded.back, spans), key=lambda s: (s.start, s.end, s.type)))

@@ -96,8 +96,8 @@ _TWICE = re.compile(
     rf"\d{{1,4}}(?![\w%:/]|\.\d)"
 )
 # A name and a house number behind a word for where: "is on Pod Lipami 1677", "side of Joaquín Suárez 2906".
-_WHERE = Needles(*listed("on|of|at|to|off at|near|is|and|opposite|behind|outside|along|in der|am|an der|en|sur|auf"))
 _NAME_NUMBER = re.compile(
+    r"(?<![\w.])(?:on|of|at|to|near|is|and|opposite|behind|outside|along|in der|am|an der|en|sur|auf)"
     rf" (?:the )?(?P<place>(?:\d{{2,6}} )?(?:(?:{_CAP}|de|la|del|der|van|den|af|na|pod|di|da|do) ){{0,3}}(?P<last>[^\W\d_a-z][\w'’\-]{{4,30}}) "
     rf"(?P<number>\d{{2,4}}[a-d]?)(?: St\b)?)(?=[.,;!?)\"]|\n|$| (?:in|and|to|for|which|because|where|by|near|at)\b)"
 )
@@ -122,17 +122,27 @@ _MONTHS = re.compile(
 )
 
 
+# Where one of the forms may stand, in a text whose digits are 0 and whose letters are a and A.
+_NUMBER_FIRST = re.compile(
+    rb"0(?<!00)0{0,5}(?:[aA]?[ ,/\-]{1,2}(?:0{1,6}[ ,]{1,2})?[aAU]|\s{1,2}[aAU]|A(?=[A0]| 0))"
+)
+_NUMBER_LAST = re.compile(rb"0(?:(?<=[aAU] 0)|(?<=[aAU][.:,)] 0)|(?<=[aAU][.:]0)|(?<=U0))0{0,4}(?!0|[.,]0)")
+_STATE = re.compile(rb"AA 00000(?!0)")
+
+
 def find_street_addresses(scan: Scan) -> Iterator[Span]:
-    for start, end in scan.numbers:
-        if end - start <= 6:
-            yield from _at_number(scan, start, end)
-        if end - start == 5 and (match := _ZIP.search(scan.text, max(0, start - 40), end)):
-            yield Span(match.start(), match.end(), "address")
-        if end - start <= 5:
-            yield from _numbered_way(scan, start, end)
-    if scan.numbers:
-        yield from _units(scan)
-        yield from _ways_first(scan)
+    shape = scan.shape
+    for match in _NUMBER_FIRST.finditer(shape):
+        start = match.start()
+        yield from _at_number(scan, start, start + len(match.group()) - len(match.group().lstrip(b"0")))
+    for match in _STATE.finditer(shape):
+        if found := _ZIP.search(scan.text, max(0, match.start() - 40), match.end()):
+            yield Span(found.start(), found.end(), "address")
+    for match in _NUMBER_LAST.finditer(shape):
+        yield from _numbered_way(scan, *match.span())
+        yield from _named_place(scan, *match.span())
+    yield from _units(scan)
+    yield from _ways_first(scan)
 
 
 def _at_number(scan: Scan, start: int, end: int) -> Iterator[Span]:
@@ -281,17 +291,16 @@ _NOT_NAMES = frozenset(
 )
 
 
-def find_named_places(scan: Scan) -> Iterator[Span]:
+def _named_place(scan: Scan, start: int, end: int) -> Iterator[Span]:
     """A capitalised name with a house number, behind a word for where."""
-    for _, end in scan.at(_WHERE):
-        match = _NAME_NUMBER.match(scan.text, end)
-        if match and not _COUNTED.search(match["place"]) and not "1700" <= match["number"] <= "2035":
-            yield Span(*match.span("place"), "address")
+    if not 2 <= end - start <= 4 or "1700" <= scan.text[start:end] <= "2035" or scan.text[start - 1] != " ":
+        return
+    match = _NAME_NUMBER.search(scan.text, max(0, start - 72), min(len(scan.text), end + 10))
+    if match and match.start("number") == start and not _COUNTED.search(match["place"]):
+        yield Span(*match.span("place"), "address")
 
 
 def find_announced_addresses(scan: Scan) -> Iterator[Span]:
-    if not scan.numbers:
-        return
     for _, place in scan.at(_ANNOUNCED):
         if not _DIGIT.search(scan.text, place, place + 70):
             continue

@@ -56,13 +56,16 @@ _EXAMPLES = listed("example.com|example.org|example.net|.example|.test|.invalid|
 _HABIT = listed("domain.com|email.com|test.com|mail.com|foo.com|bar.com|yourdomain.com|company.com")
 _BOT = ("noreply", "no-reply", "donotreply", "git")
 
-_PHONE_WORDS = listed(
+_PHONE_WORDS = Needles(
+    *listed(
     "phone|tel|mobile|cell|call |call:|calling|text me|whatsapp|fax|dial|ring me|sms|reach me|reach him|"
     "reach her|contact number|answering at|desk:|direct line|hotline|telefon|handy|mobil|rufnummer|teléfono|"
     "telefono|móvil|llám|llama|portable|appel|cellulare|celular|telemóvel|puhelin|telefoon|телефон|звон|电话|"
     "手机|電話|携帯|전화|هاتف|फोन|τηλέφωνο|my number|number is|his number|her number|pager|signal|messages to|"
     "my registered|reach |contact|ruf|anruf|erreichbar|numer|kom.|kontakt|nummer|bel |ring |nomor|hp |tlf|gsm|"
     "telefonu|numara|ara:|jawwal|جوال|موبايل|رقم|मोबाइल|नंबर|फ़ोन|번호|휴대|연락처|携帯|番号|联系|聯絡|微信|тел|моб|ник"
+    ),
+    inside=True,
 )
 _PHONE_AFTER = listed(" office| fax| mobile| cell| home| work| (cell| (mobile| (home| (work")
 _NANP = re.compile(
@@ -172,10 +175,16 @@ def find_said_phones(scan: Scan) -> Iterator[Span]:
             yield Span(match.start(), match.end(), "phone")
 
 
+_DECIMAL = re.compile(rb"0+(?:\.0+)?|0{1,5}\.0{1,5}[ \-]0{1,5}\.0{1,5}")
+
+
 def find_phones(scan: Scan) -> Iterator[Span]:
-    text = scan.text
+    text, shape = scan.text, scan.shape
+    announced = bool(scan.at(_PHONE_WORDS))
     for first, end in scan.runs:
         start = first
+        if not announced and text[start] != "0" and _DECIMAL.fullmatch(shape, start, end) and text[start - 1 : start] != "+":
+            continue
         raw = text[start:end]
         count = sum(c.isdigit() for c in raw)
         if not 6 <= count <= 16:
@@ -213,5 +222,4 @@ def _is_measure(raw: str) -> bool:
 
 
 def _phone_context(scan: Scan, start: int, end: int) -> bool:
-    front = scan.before(start, 28)
-    return any(w in front for w in _PHONE_WORDS) or scan.after(end, 9).startswith(_PHONE_AFTER)
+    return scan.follows(_PHONE_WORDS, start, 24) or scan.after(end, 9).startswith(_PHONE_AFTER)

@@ -90,7 +90,6 @@ _FORMATS = (
     ("ltai|akid", r"LTAI[A-Za-z0-9]{12,24}(?![A-Za-z0-9])|AKID[A-Za-z0-9]{13,40}"),  # Alibaba, Tencent
     ("wx", r"wx[0-9a-f]{16}(?![A-Za-z0-9])"),
     ("hvs.|hvb.|hvr.", r"hv[sbr]\.[A-Za-z0-9_\-]{20,300}"),  # Vault
-    ("s.", r"s\.[A-Za-z0-9]{24}(?![A-Za-z0-9_.(])(?<=[A-Za-z0-9]{24})"),
     ("pul-", r"pul-[0-9a-f]{40}"),
     ("dp.", r"dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9._\-]{40,60}"),
     ("fm1_|fm2_|fo1_", r"fm\d_[A-Za-z0-9+/=,_]{100,500}|fo1_[A-Za-z0-9_\-]{40,50}"),
@@ -146,9 +145,8 @@ _LONG_FORMS = re.compile(
 )
 _DISCORD = re.compile(r"[MNO][A-Za-z0-9_\-]{22,27}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{27,40}")
 _WIF = re.compile(r"(?:5[HJK][1-9A-HJ-NP-Za-km-z]{49}|[KL][1-9A-HJ-NP-Za-km-z]{51})")
-_BEGINNINGS = tuple((Needles(*listed(needles), inside=True), re.compile(form)) for needles, form in _FORMATS)
+_BEGINNINGS = tuple((Needles(*listed(needles)), re.compile(form)) for needles, form in _FORMATS)
 _INSIDES = tuple((Needles(needle, inside=True), back, re.compile(form)) for needle, back, form in _INNER)
-_ESCAPED = re.compile(r"\\[nrtf]$|%[0-9A-Fa-f]{2}$|\\u00[0-9a-f]{2}$|\x1b\[\d{0,3}m$")
 _PEM = Needles(*listed("begin rsa private|begin private|begin ec private|begin dsa private|begin openssh|"
                       "begin encrypted private|begin pgp private|begin pgp message|begin ssh2 enc|begin any private|"
                       "private key-----|private key block|privatekeyinfo|putty-user-key-file|private-lines:|"
@@ -189,9 +187,6 @@ def find_keys(scan: Scan) -> Iterator[Span]:
     text = scan.text
     for needles, form in _BEGINNINGS:
         for start, _ in scan.at(needles):
-            front = text[start - 1 : start]
-            if front.isalnum() and not _ESCAPED.search(text[max(0, start - 6) : start]):
-                continue
             match = form.match(text, start)
             if match and not looks_sample(match.group()):
                 yield Span(start, match.end(), "api_key")

@@ -9,6 +9,7 @@ from understudy.classifiers.detectors.scan import Needles, Scan, listed
 from understudy.types import Span
 
 _SSN = re.compile(r"(?<![\d\-])(\d{3})[- ](\d{2})[- ](\d{4})(?![\d\-])", re.ASCII)
+_SSN_SHAPE = re.compile(rb"000[- ]00[- ]0000")
 _BARE_SSN = re.compile(r"[^\d\n]{1,24}(\d{9})(?!\d)", re.ASCII)
 _SSN_NEEDLES = Needles("ssn", "social security")
 _SSN_WORDS = ("ssn", "social security", "social sec", "itin", "taxpayer")
@@ -45,8 +46,8 @@ _ALWAYS = frozenset(("nino", "dni", "cf", "cpf", "nir", "china", "curp", "rut", 
 
 
 def find_ssns(scan: Scan) -> Iterator[Span]:
-    for start, end in scan.numbers:
-        if end - start != 3 or not (match := _SSN.match(scan.text, start)):
+    for place in _SSN_SHAPE.finditer(scan.shape):
+        if not (match := _SSN.match(scan.text, place.start())):
             continue
         area, group, serial = match.groups()
         if area == "000" or group == "00" or serial == "0000" or area == "666":
@@ -59,36 +60,32 @@ def find_ssns(scan: Scan) -> Iterator[Span]:
             yield Span(*window.span(1), "national_id")
 
 
+# Where one of the shapes may begin, in a text whose digits are 0 and whose letters are a and A.
+_LETTERS_FIRST = re.compile(rb"A(?<![A0a]A)A{0,5}[ \-]?00")
+_DIGITS_FIRST = re.compile(rb"0(?<![A0a]0)[0 .\-/+A]{8,21}")
+
+
 def find_national_ids(scan: Scan) -> Iterator[Span]:
-    text, done = scan.text, -1
-    for start, end in scan.numbers:
-        if end - start < 2 and not (end - start == 1 and text[end : end + 1] in " .-"):
-            continue
-        begin = start
-        while begin and start - begin < 6 and text[begin - 1].isascii() and text[begin - 1].isalpha():
-            begin -= 1
-        if begin == start and begin > 1 and text[begin - 1] == "-" and text[begin - 2] in "XYZ":
-            begin -= 2
-        match = None if begin < done else _SHAPES.match(text, begin)
-        if (
-            match is None
-            and begin == start
-            and begin > 2
-            and text[begin - 1] == " "
-            and text[begin - 3 : begin - 1].isupper()
-        ):
-            match = _SHAPES.match(text, begin - 3)  # "AB 12 34 56 C"
-        if match is None:
-            continue
-        done = match.end()
-        kind = match.lastgroup or ""
-        number = re.sub(r"[ .\-]", "", match.group()).upper()
-        named = None
-        if kind not in _ALWAYS:
-            front = scan.before(match.start(), 40)
-            named = any(re.search(rf"(?<![^\W_]){re.escape(w)}(?![^\W_])", front) for w in _ID_WORDS if w in front)
-        if _CHECKS[kind](number) and (named is None or named):
-            yield Span(match.start(), match.end(), "national_id")
+    done = -1
+    for pattern in (_LETTERS_FIRST, _DIGITS_FIRST):
+        for place in pattern.finditer(scan.shape):
+            match = _SHAPES.match(scan.text, place.start())
+            if match is None and pattern is _DIGITS_FIRST and (number := _LATER.search(place.group())):
+                match = _SHAPES.match(scan.text, place.start() + number.end())
+            if match is None or match.start() < done:
+                continue
+            kind = match.lastgroup or ""
+            number = re.sub(r"[ .\-]", "", match.group()).upper()
+            if _CHECKS[kind](number) and (kind in _ALWAYS or _is_named(scan, match.start())):
+                yield Span(match.start(), match.end(), "national_id")
+
+
+_LATER = re.compile(rb"[ ](?=0[0.\-]{8})")
+
+
+def _is_named(scan: Scan, start: int) -> bool:
+    front = scan.before(start, 40)
+    return any(re.search(rf"(?<![^\W_]){re.escape(w)}(?![^\W_])", front) for w in _ID_WORDS if w in front)
 
 
 def _always(_: str) -> bool:

@@ -10,7 +10,10 @@ from understudy.classifiers.detectors.scan import Scan, listed
 from understudy.types import Span
 
 _V4 = re.compile(r"(?<![\w.\-])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d|-\w)", re.ASCII)
+_FOUR = re.compile(rb"00{0,2}\.0{1,3}\.0{1,3}\.0{1,3}")
 _V6 = re.compile(rb"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)
+_COLONS = re.compile(rb":(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:])")
+_PAIRS = re.compile(rb"[:\-](?=[0-9A-Fa-f]{2}[:\-][0-9A-Fa-f]{2}[:\-][0-9A-Fa-f]{2}[:\-])")
 _MAC = re.compile(rb"(?<![\w:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:\-])", re.IGNORECASE)
 _VERSION = re.compile(r"(?:version|\bv|release|firmware|build|==|>=|<=|~=|\^|upgrade(?:d? to)?|driver|rev)[\s:=\"'.]{0,3}(?:is |to )?$")
 _OWNER_WORDS = listed(
@@ -29,21 +32,23 @@ _WELL_KNOWN = frozenset(("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", 
 
 def find_addresses(scan: Scan) -> Iterator[Span]:
     text = scan.text
-    for start, end in scan.numbers:
-        if end - start > 3 or text[end : end + 1] != ".":
-            continue
+    for dotted in _FOUR.finditer(scan.shape):
+        start = dotted.start()
         if (match := _V4.match(text, start)) and not _VERSION.search(scan.before(start, 16)):
             yield from _judge(scan, match.group(), start)
-    flat = scan.flat
-    if flat.count(b":") >= 3:
-        for match in _V6.finditer(flat):
-            found = text[match.start() : match.end()]
+    flat, done = scan.flat, 0
+    for match in _COLONS.finditer(flat):
+        # An address of six groups begins at most four digits before the first of its colons.
+        begin = max(done, match.start() - 4)
+        if (six := _V6.search(flat, begin, match.end() + 42)) and six.start() <= match.start() < six.end():
+            done = six.end()
+            found = text[six.start() : done]
             if found.count(":") >= 3 and sum(map(str.isdigit, found)) >= 2:
-                yield from _judge(scan, found, match.start())
-    if flat.count(b":") >= 5 or flat.count(b"-") >= 5:
-        for match in _MAC.finditer(flat):
-            if len(set(match.group().lower())) > 3:
-                yield Span(match.start(), match.end(), "mac")
+                yield from _judge(scan, found, six.start())
+    for match in _PAIRS.finditer(flat):
+        mac = _MAC.match(flat, max(0, match.start() - 2))
+        if mac and len(set(mac.group().lower())) > 3:
+            yield Span(mac.start(), mac.end(), "mac")
 
 
 def _judge(scan: Scan, found: str, start: int) -> Iterator[Span]:

@@ -8,6 +8,7 @@ one pass (Aho-Corasick), whatever their number.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property
 
@@ -21,13 +22,20 @@ LONG = 20  # characters of a run that may be a key
 DENSE = 64  # of the characters that keys are written in, a row that tells a blob
 
 _NUMBER = re.compile(rb"00*")  # begins with a letter and not with a repetition, which re would try at every byte
-_CLUSTER = re.compile(rb"0(?:[0 .()/:\-]{0,60}0)?")
+_CLUSTER = re.compile(rb"0[0 .()/\-]{4,60}(?<=0)")
 _RUN = bytes(
     120 if chr(c) in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-" else 32 for c in range(128)
 )
 _RUN += b" " * 128
-_DIGITS = bytes(48 if 48 <= c < 58 else c for c in range(256))
+# Digits as 0, letters as a and A, what is beyond ASCII (a question mark by then) as U, the rest as it is.
+_SHAPE = bytes(
+    48 if chr(c).isdigit() else 97 if chr(c).islower() else 65 if chr(c).isupper() else 85 if c == 63 else c
+    for c in range(128)
+)
+_SHAPE += b"U" * 128
 _ONE_RUN = b"x" * LONG
+
+_ESCAPED = ("\\n", "\\t", "\\r")
 
 Found = tuple[int, int]
 
@@ -43,9 +51,10 @@ class Needles:
     Scripts without spaces have no word beginnings: what is written in one is found anywhere.
     """
 
-    def __init__(self, *needles: str, inside: bool = False) -> None:
+    def __init__(self, *needles: str, inside: bool = False, strict: bool = False) -> None:
         self.words = tuple(dict.fromkeys(needles))
         self.inside = inside
+        self.strict = strict  # looked for in a pass of their own, when somebody asks
         _made.append(self)
 
 
@@ -55,20 +64,20 @@ _Entry = tuple[str, tuple[tuple[Needles, bool], ...]]
 
 
 @cache
-def _entries(_: int, ascii_only: bool) -> tuple[_Entry, ...]:
+def _entries(_: int, ascii_only: bool, strict: bool) -> tuple[_Entry, ...]:
     owners: dict[str, list[tuple[Needles, bool]]] = {}
     for needles in _made:
         for word in needles.words:
-            if word.isascii() or not ascii_only:
+            if needles.strict == strict and (word.isascii() or not ascii_only):
                 owners.setdefault(word, []).append((needles, needles.inside or not "a" <= word[0] <= "z"))
     return tuple((word, tuple(lists)) for word, lists in owners.items())
 
 
 @cache
-def _automaton(made: int, ascii_only: bool, large: bool) -> BytesAhoCorasick:
+def _automaton(made: int, ascii_only: bool, strict: bool, large: bool) -> BytesAhoCorasick:
     """Built when the first text of its kind comes: in 2 ms for short texts, in 10 ms for long ones."""
     which = Implementation.DFA if large else Implementation.ContiguousNFA
-    return BytesAhoCorasick([_bytes(word) for word, _ in _entries(made, ascii_only)], implementation=which)
+    return BytesAhoCorasick([_bytes(word) for word, _ in _entries(made, ascii_only, strict)], implementation=which)
 
 
 def _bytes(text: str) -> bytes:
@@ -103,18 +112,19 @@ class Scan:
         return self.text.encode("ascii", "replace")
 
     @cached_property
-    def _shape(self) -> bytes:
-        return self.flat.translate(_DIGITS)
+    def shape(self) -> bytes:
+        """The text with every digit as 0, letters as a or A, what is beyond ASCII as U."""
+        return self.flat.translate(_SHAPE)
 
     @cached_property
     def numbers(self) -> list[Found]:
         """Where one digit stands, or several together."""
-        return [m.span() for m in _NUMBER.finditer(self._shape)]
+        return [m.span() for m in _NUMBER.finditer(self.shape)]
 
     @cached_property
     def runs(self) -> list[Found]:
         """Where digits stand, with the separators people put between them; at least six characters."""
-        return [(s, e) for s, e in (m.span() for m in _CLUSTER.finditer(self._shape)) if e - s >= 6]
+        return [m.span() for m in _CLUSTER.finditer(self.shape)]
 
     @cached_property
     def long_runs(self) -> list[Found]:
@@ -129,15 +139,26 @@ class Scan:
         return found
 
     @cached_property
+    def _codes(self) -> bytes:
+        return _bytes(self.low)
+
+    @cached_property
     def _hits(self) -> dict[Needles, list[Found]]:
+        return self._search(strict=False)
+
+    @cached_property
+    def _strict_hits(self) -> dict[Needles, list[Found]]:
+        return self._search(strict=True)
+
+    def _search(self, strict: bool) -> dict[Needles, list[Found]]:
         low, is_ascii, size = self.low, self.is_ascii, len(_made)
-        entries, hits = _entries(size, is_ascii), dict[Needles, list[Found]]()
-        automaton = _automaton(size, is_ascii, len(low) >= LARGE)
-        for which, start, end in automaton.find_matches_as_indexes(_bytes(low), overlapping=True):
+        entries, hits = _entries(size, is_ascii, strict), dict[Needles, list[Found]]()
+        automaton = _automaton(size, is_ascii, strict, len(low) >= LARGE)
+        for which, start, end in automaton.find_matches_as_indexes(self._codes, overlapping=True):
             word, owners = entries[which]
             if not is_ascii and not low.startswith(word, start):
                 continue
-            begins = not start or not low[start - 1].isalnum()
+            begins = not start or not low[start - 1].isalnum() or low[start - 2 : start] in _ESCAPED
             for owner, anywhere in owners:
                 if begins or anywhere:
                     hits.setdefault(owner, []).append((start, end))
@@ -145,7 +166,23 @@ class Scan:
 
     def at(self, needles: Needles) -> list[Found]:
         """(start, end) of each of the needles, in the order of their ends."""
-        return self._hits.get(needles, [])
+        return (self._strict_hits if needles.strict else self._hits).get(needles, [])
+
+    def follows(self, needles: Needles, place: int, reach: int = CONTEXT) -> bool:
+        """Whether one of the needles stands whole in the text in front of an offset."""
+        ends = self._ends(needles)
+        which = bisect_right(ends, place)
+        return which > 0 and ends[which - 1] > place - reach
+
+    def _ends(self, needles: Needles) -> list[int]:
+        found = self._sorted.get(needles)
+        if found is None:
+            found = self._sorted[needles] = sorted([end for _, end in self.at(needles)])
+        return found
+
+    @cached_property
+    def _sorted(self) -> dict[Needles, list[int]]:
+        return {}
 
     def before(self, place: int, reach: int = CONTEXT) -> str:
         """Lower-case text in front of an offset."""

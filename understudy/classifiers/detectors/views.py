@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from understudy.classifiers.detectors.scan import Needles, Scan
 from understudy.types import Span
 
 MARGIN = 160  # characters around a place that is read differently
@@ -132,17 +133,25 @@ _JOINT = re.compile(
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){10,}")
 
 
-def views(text: str, runs: list[tuple[int, int]]) -> Iterator[View]:
-    """The other readings of a text whose long runs stand there."""
+# Where two strings may be put together.
+_JOINTS = Needles(*(q + between for q in "\"'`" for between in ("+", " +", " .", " &", " |", " \\", "\n", " \n", "\r\n", "\\\n", " <<", ".\"", ".'")), "\\\n", inside=True)
+
+
+def views(scan: Scan) -> Iterator[View]:
+    """The other readings of a text."""
+    text = scan.text
     if "&" in text or "%" in text or "\\u" in text or "\\x" in text:
         matches = list(_ESCAPE.finditer(text))
         if matches:
             yield _replaced(text, matches, lambda m: _unescaped(m.group()), MARGIN)
-    if "\n" in text or "+" in text or '" ' in text or "' " in text:
-        matches = list(_JOINT.finditer(text))
-        if matches:
-            yield _replaced(text, matches, lambda _: "", MARGIN)
-    for start, end in runs:
+    matches, done = [], 0
+    for start, _ in sorted(scan.at(_JOINTS)):
+        if start >= done and (match := _JOINT.match(text, start)):
+            matches.append(match)
+            done = match.end()
+    if matches:
+        yield _replaced(text, matches, lambda _: "", MARGIN)
+    for start, end in scan.long_runs:
         if (plain := decoded(text[start:end])) is not None:
             yield View(plain, ((0, start, end),))
 
