@@ -123,24 +123,32 @@ _MONTHS = re.compile(
 
 
 # Where one of the forms may stand, in a text whose digits are 0 and whose letters are a and A.
-_NUMBER_FIRST = re.compile(
-    rb"0(?<!00)0{0,5}(?:[aA]?[ ,/\-]{1,2}(?:0{1,6}[ ,]{1,2})?[aAU]|\s{1,2}[aAU]|A(?=[A0]| 0))"
-)
-_NUMBER_LAST = re.compile(rb"0(?:(?<=[aAU] 0)|(?<=[aAU][.:,)] 0)|(?<=[aAU][.:]0)|(?<=U0))0{0,4}(?!0|[.,]0)")
+_NUMBER_FIRST = re.compile(rb"0(?:[aA]?[ ,/\-]{1,2}(?:0{1,6}[ ,]{1,2})?[aAU]|\s{1,2}[aAU]|A(?=[A0 ]))")
+_NUMBER_LAST = tuple(
+    re.compile(form + rb"00{0,4}(?!0|[.,]0)") for form in (rb" ", rb"\.", rb":", rb"U")
+)  # "Weg 12", "Str.12", and scripts that put no space before
+_LETTERS = b"aAU"
 _STATE = re.compile(rb"AA 00000(?!0)")
 
 
 def find_street_addresses(scan: Scan) -> Iterator[Span]:
     shape = scan.shape
     for match in _NUMBER_FIRST.finditer(shape):
-        start = match.start()
-        yield from _at_number(scan, start, start + len(match.group()) - len(match.group().lstrip(b"0")))
+        end = match.start() + 1
+        start = end - 1
+        while start and shape[start - 1] == 48 and end - start <= 6:
+            start -= 1
+        if end - start <= 6:
+            yield from _at_number(scan, start, end)
     for match in _STATE.finditer(shape):
         if found := _ZIP.search(scan.text, max(0, match.start() - 40), match.end()):
             yield Span(found.start(), found.end(), "address")
-    for match in _NUMBER_LAST.finditer(shape):
-        yield from _numbered_way(scan, *match.span())
-        yield from _named_place(scan, *match.span())
+    for form in _NUMBER_LAST:
+        for match in form.finditer(shape):
+            start, end = match.start() + 1, match.end()
+            if any(c in _LETTERS for c in shape[max(0, start - 3) : start]):
+                yield from _numbered_way(scan, start, end)
+                yield from _named_place(scan, start, end)
     yield from _units(scan)
     yield from _ways_first(scan)
 
@@ -176,8 +184,8 @@ def _numbered_way(scan: Scan, start: int, end: int) -> Iterator[Span]:
     front = _HOUSE_NUMBER.sub("", scan.before(start, 40))
     begins = start - len(scan.before(start, 40))
     name = front.rstrip(" ")
-    if name and name[-1] > "\u2e7f":
-        if match := _EASTERN.search(scan.text, max(0, start - 16), end + 8):
+    if name and (name[-1] > "\u2e7f" or "\u0900" <= name[-1] <= "\u0dff"):
+        if match := _EASTERN.search(scan.text, max(0, start - 18), end + 8):
             yield Span(match.start(), match.end(), "address")
         return
     if len(front) - len(name) in (0, 1, 2) and name.endswith(_LAST):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from understudy.classifiers.detectors.scan import Needles, Scan, listed
 from understudy.types import Span
@@ -126,10 +127,15 @@ _AT_DOMAIN = re.compile(r"\s?[\w\-]{2,30}(?:\s?[\[({]?(?:dot|punkt|punto|point|p
 _BROKEN = re.compile(r"[\w.+\-]{2,40}\s{0,2}(?:@\s{1,12}|\s{1,12}@\s{0,2})[a-z0-9\-]{2,30}\.(?:[a-z]{2,12}\.)?[a-z]{2,6}\b")
 
 
+_SIGNS = listed("@| at |at]|at)|at}|at>| ät |ät]|ät)|arroba| chez |małpa|apenstaartje|собака|chiocciola|klammeraffe")
+
+
 def find_said_emails(scan: Scan) -> Iterator[Span]:
     """name [at] host [dot] org, and addresses with white space around their sign."""
     for start, _ in scan.at(_DOTS):
         front = max(0, start - 90)
+        if not any(sign in scan.low[front : start + 8] for sign in _SIGNS):
+            continue
         for match in _SAID_MAIL.finditer(scan.text, front, min(len(scan.text), start + 40)):
             if match.end() > start:
                 yield Span(match.start(), match.end(), "email")
@@ -158,14 +164,15 @@ _DIGIT_WORDS = (
     r"dziewięć|nul|een|twee|drie|vijf|zes|zeven|negen|ноль|один|два|три|четыре|пять|шесть|семь|восемь|девять|sıfır|bir|iki|"
     r"üç|dört|beş|altı|yedi|sekiz|dokuz|\d)"
 )
+_MORE = re.compile(rf"{_DIGIT_WORDS}[\s,.\-]{{1,3}}{_DIGIT_WORDS}[\s,.\-]")
 _SAID_NUMBER = re.compile(rf"(?:{_DIGIT_WORDS}[\s,.\-]{{1,3}}){{5,20}}{_DIGIT_WORDS}\b")
 
 
 def find_said_phones(scan: Scan) -> Iterator[Span]:
     """A number spoken digit by digit: seven digits or more."""
-    done = 0
-    for start, _ in sorted(scan.at(_SAID_DIGITS)):
-        if start < done:
+    done, starts = 0, sorted([start for start, _ in scan.at(_SAID_DIGITS)])
+    for start, after in pairwise([*starts, len(scan.text) + 99]):
+        if start < done or (after - start > 32 and not _MORE.match(scan.low, start)):
             continue
         # The words in front may belong to it, though nobody looked for them.
         begin = max(done, start - 40)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from understudy.classifiers.detectors.scan import Needles, Scan, listed
-from understudy.classifiers.detectors.views import decoded
+from understudy.classifiers.detectors.readings import decoded
 from understudy.types import Span
 
 # Formats as the vendors document them, or as their own secret scanning programs list them: how they begin, in lower

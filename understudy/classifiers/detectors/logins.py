@@ -38,6 +38,7 @@ _AS = re.compile(
     r"(?: (?:the|my|your|our|his|her|das|mein|ma|la|el|le|a|new|admin|root|wifi))*[ \"'`]{0,3}$",
     re.IGNORECASE,
 )
+_AS_ENDS = listed(" as| is| was| für| als| como| comme| come| jako| the| my| your| our| his| her| das| mein| ma| la| el| le| a| new| admin| root| wifi")
 _PIN_GIVEN = re.compile(
     r"[\"']?(?: (?:for|of|to|für|de|del|di|code|number|is|my|the|card|phone|door|alarm|karte)){0,5}?"
     r"(?:\s?[:=#]|\s(?:is|ist|es|est|lautet|è|é|to|jest)|[是は])?[\s\"']{0,3}(?P<value>\d{4,8})(?![\d.,:/\-]\d|\d|\w)"
@@ -80,7 +81,7 @@ def find_given(scan: Scan) -> Iterator[Span]:
             yield Span(match.start("value"), match.start("value") + len(value), "password")
             continue
         front = scan.text[max(0, start - 90) : start]
-        if (match := _AS.search(front)) and looks_password(match["value"]):
+        if front.rstrip(" \"'`").endswith(_AS_ENDS) and (match := _AS.search(front)) and looks_password(match["value"]):
             place = start - len(front) + match.start("value")
             yield Span(place, place + len(match["value"]), "password")
     for _, end in scan.at(_PIN):
@@ -101,6 +102,7 @@ _PAIR = re.compile(
     r"[\w.@+\-]{2,64}[\"'`]?\s?(?:/|\||:|,| and | und | et | y | e |\s-\s)\s?[\"'`]?(?P<value>[^\s\"'`,;<>/]{5,64})"
 )
 _PAIR_FIRST = re.compile(r"(?<![\w/.:])[\w.\-]{2,40}/(?P<value>[^\s\"'`,;<>/]{6,64}) (?:is|as|for|are|ist|es) (?:the |my |a |our )?$")
+_PAIR_ENDS = listed(" is | as | for | are | ist | es | the | my | a | our ")
 _CALLS = Needles(
     *listed("auth=(|auth = (|.login(|login(|basicauth(|basic_auth(|credentials(|credential(|authenticate(|connect(|"
             "auth(|setcredentials(|.auth("), inside=True
@@ -120,7 +122,7 @@ def find_pairs(scan: Scan) -> Iterator[Span]:
             yield Span(*match.span("value"), "password")
             continue
         front = scan.text[max(0, start - 120) : start]
-        if (match := _PAIR_FIRST.search(front)) and looks_password(match["value"]):
+        if front.endswith(_PAIR_ENDS) and (match := _PAIR_FIRST.search(front)) and looks_password(match["value"]):
             place = start - len(front) + match.start("value")
             yield Span(place, place + len(match["value"]), "password")
     for _, end in scan.at(_CALLS):
@@ -135,7 +137,7 @@ def find_pairs(scan: Scan) -> Iterator[Span]:
 
 # A value in quotes, or of an attribute, not right behind the name: with a type, an arrow, a default between.
 _NAMES = Needles(
-    *listed("password|passwd|passphrase|_pass|pass|pwd|secret|apikey|api_key|api-key|token|psk|credential|private_key|"
+    *listed("password|passwd|passphrase|_pass|pwd|secret|apikey|api_key|api-key|token|psk|credential|private_key|"
             "privatekey|accesskey|access_key|authkey|auth_key|community"), inside=True
 )  # fmt: skip
 _FAR = re.compile(

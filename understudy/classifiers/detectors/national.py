@@ -62,25 +62,34 @@ def find_ssns(scan: Scan) -> Iterator[Span]:
 
 # Where one of the shapes may begin, in a text whose digits are 0 and whose letters are a and A.
 _LETTERS_FIRST = re.compile(rb"A(?<![A0a]A)A{0,5}[ \-]?00")
-_DIGITS_FIRST = re.compile(rb"0(?<![A0a]0)[0 .\-/+A]{8,21}")
+_DIGITS_FIRST = re.compile(
+    rb"0(?:0{7}[ \-]?A|00\.000\.000-00| ?00 ?00 ?0[0A] ?000 ?000 ?00|0{16}[0A]|0?\.000\.000-[0aA]|0{5}[\-+A]000[0A]"
+    rb"|0{5}(?:00)?[\-+]0000|0{5}-0{7}|000[ \-]0000[ \-]0000|00\.0000\.0000\.00|00[ \-]000[ \-]000|0\.000\.000/0000-00"
+    rb"|0{7,11}(?!0))"
+)
 
 
 def find_national_ids(scan: Scan) -> Iterator[Span]:
-    done = -1
-    for pattern in (_LETTERS_FIRST, _DIGITS_FIRST):
-        for place in pattern.finditer(scan.shape):
-            match = _SHAPES.match(scan.text, place.start())
-            if match is None and pattern is _DIGITS_FIRST and (number := _LATER.search(place.group())):
-                match = _SHAPES.match(scan.text, place.start() + number.end())
-            if match is None or match.start() < done:
-                continue
-            kind = match.lastgroup or ""
-            number = re.sub(r"[ .\-]", "", match.group()).upper()
-            if _CHECKS[kind](number) and (kind in _ALWAYS or _is_named(scan, match.start())):
-                yield Span(match.start(), match.end(), "national_id")
+    shape = scan.shape
+    for place in _LETTERS_FIRST.finditer(shape):
+        yield from _identified(scan, place.start())
+    for start, end in scan.runs:
+        place = start
+        while 0 <= place < end - 4:
+            if _DIGITS_FIRST.match(shape, place) and (not place or shape[place - 1] not in _GLUED):
+                yield from _identified(scan, place)
+            place = shape.find(b" ", place, end) + 1 or -1
 
 
-_LATER = re.compile(rb"[ ](?=0[0.\-]{8})")
+_GLUED = b"0aA"
+
+
+def _identified(scan: Scan, start: int) -> Iterator[Span]:
+    if match := _SHAPES.match(scan.text, start):
+        kind = match.lastgroup or ""
+        number = re.sub(r"[ .\-]", "", match.group()).upper()
+        if _CHECKS[kind](number) and (kind in _ALWAYS or _is_named(scan, start)):
+            yield Span(match.start(), match.end(), "national_id")
 
 
 def _is_named(scan: Scan, start: int) -> bool:

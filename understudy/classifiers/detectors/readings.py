@@ -105,13 +105,16 @@ def _folded(character: str) -> str:
 _LOOKALIKE = re.compile(r"(?<=\d)[ \-]?[OОΟοоlІӀ](?=[ \-]?\d)|(?<=\d\d)[OОΟοоlІӀ](?![^\W\d_])")
 
 
+_ASCII = bytes(range(128))
+
+
 def fold(text: str) -> View:
     """The text with every character as what it stands for."""
     if text.isascii():
         return View(text)
     gone: list[str] = []
-    for character in set(text):
-        if character > "\x7f" and (plain := _folded(character)) != character:
+    for character in set(text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")):
+        if (plain := _folded(character)) != character:
             if len(plain) == 1:
                 text = text.replace(character, plain)
             else:
