@@ -11,11 +11,55 @@ from random import Random
 
 from tests.classifiers import invented as v
 
-_MNEMONIC = (
-    "abandon ability absent absorb abstract absurd account acid acoustic across actor adapt address adjust admit adult "
-    "advance afford again agent album alcohol alert alien almost alone already also amount anchor ancient anger animal "
-    "ankle answer antenna apple april arch arctic area arena argue armor army arrow artist"
-).split()
+_MNEMONIC = [
+    "abandon",
+    "ability",
+    "absent",
+    "absorb",
+    "abstract",
+    "absurd",
+    "account",
+    "acid",
+    "acoustic",
+    "across",
+    "actor",
+    "adapt",
+    "address",
+    "adjust",
+    "admit",
+    "adult",
+    "advance",
+    "afford",
+    "again",
+    "agent",
+    "album",
+    "alcohol",
+    "alert",
+    "alien",
+    "almost",
+    "alone",
+    "already",
+    "also",
+    "amount",
+    "anchor",
+    "ancient",
+    "anger",
+    "animal",
+    "ankle",
+    "answer",
+    "antenna",
+    "apple",
+    "april",
+    "arch",
+    "arctic",
+    "area",
+    "arena",
+    "argue",
+    "armor",
+    "army",
+    "arrow",
+    "artist",
+]
 
 Value = Callable[[Random], str]
 HEX = "0123456789abcdef"
@@ -31,9 +75,7 @@ VALUES: dict[str, Value] = {
     "stripe": lambda r: "sk_live_" + v.mixed(r, 24),
     "slack": lambda r: f"xoxb-{v.number(r, 12)}-{v.number(r, 12)}-{v.mixed(r, 24)}",
     "google": lambda r: "AIza" + v.mixed(r, 35),
-    "jwt": lambda r: f"eyJhbGciOiJIUzI1NiJ9.{v.coded('{' + v.mixed(r, 30)).rstrip('=')}.{v.mixed(r, 43)}".replace(
-        ".e", ".e", 1
-    ).replace("." + v.coded("{")[:0], ".", 1),
+    "jwt": lambda r: f"eyJhbGciOiJIUzI1NiJ9.eyJ{v.mixed(r, 40)}.{v.mixed(r, 43)}",
     "pemline": lambda r: v.mixed(r, 64, v.BASE64),
     "uuid": lambda r: "-".join(v.some(r, HEX, n) for n in (8, 4, 4, 4, 12)),
     "wif": lambda r: r.choice("KL") + v.some(r, v.BASE58, 51),
@@ -78,7 +120,9 @@ VALUES: dict[str, Value] = {
     "last": lambda r: r.choice(v.LAST),
     "ssn": lambda r: f"{r.randint(101, 665)}-{r.randint(10, 99)}-{r.randint(1000, 9999)}",
     "rawssn": lambda r: f"{r.randint(101, 665)}{r.randint(10, 99)}{r.randint(1000, 9999)}",
-    "nino": lambda r: f"{r.choice(('AB', 'CE', 'JK', 'PW'))} {v.number(r, 2)} {v.number(r, 2)} {v.number(r, 2)} {r.choice('ABCD')}",
+    "nino": lambda r: (
+        f"{r.choice(('AB', 'CE', 'JK', 'PW'))} {v.number(r, 2)} {v.number(r, 2)} {v.number(r, 2)} {r.choice('ABCD')}"
+    ),
     "pan": lambda r: f"{v.some(r, v.UPPER, 3)}P{v.some(r, v.UPPER, 1)}{v.number(r, 4)}{v.some(r, v.UPPER, 1)}",
     "passport": lambda r: v.some(r, v.UPPER, r.choice((1, 2))) + v.number(r, 7),
     "n4": lambda r: v.number(r, 4),
@@ -90,8 +134,13 @@ VALUES: dict[str, Value] = {
     "house": lambda r: str(r.randint(2, 190)),
     "us": lambda r: f"({r.randint(201, 989)}) {r.randint(210, 989)}-{v.number(r, 4)}",
     "usdots": lambda r: f"{r.randint(201, 989)}.{r.randint(210, 989)}.{v.number(r, 4)}",
-    "intl": lambda r: "+" + r.choice(("49 170 ", "33 6 ", "48 601 ", "34 612 ", "39 347 ", "55 11 9", "91 98", "81 90-", "90 532 ", "7 916 "))
-    + f"{v.number(r, 3)} {v.number(r, 2)} {v.number(r, 2)}",
+    "intl": lambda r: (
+        "+"
+        + r.choice(
+            ("49 170 ", "33 6 ", "48 601 ", "34 612 ", "39 347 ", "55 11 9", "91 98", "81 90-", "90 532 ", "7 916 ")
+        )
+        + f"{v.number(r, 3)} {v.number(r, 2)} {v.number(r, 2)}"
+    ),
     "phone8": lambda r: f"{v.number(r, 4)} {v.number(r, 4)}",
     "fr": lambda r: "06 " + " ".join(v.number(r, 2) for _ in range(4)),
     "de": lambda r: f"0{r.choice(('30', '89', '171', '160'))}/{v.number(r, 7)}",
@@ -99,7 +148,9 @@ VALUES: dict[str, Value] = {
     "cn": lambda r: "138" + v.some(r, v.DIGITS, 8),
     "jp": lambda r: f"090-{v.number(r, 4)}-{v.number(r, 4)}",
     "kr": lambda r: f"010-{v.number(r, 4)}-{v.number(r, 4)}",
-    "saidphone": lambda r: " ".join(r.choice(("zero one two three four five six seven eight nine").split()) for _ in range(10)),
+    "saidphone": lambda r: " ".join(
+        r.choice(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]) for _ in range(10)
+    ),
     "iso": lambda r: "{:04d}-{:02d}-{:02d}".format(*v.date(r)),
     "eu": lambda r: "{2:02d}.{1:02d}.{0:04d}".format(*v.date(r)),
     "usdate": lambda r: "{1:02d}/{2:02d}/{0:04d}".format(*v.date(r)),
@@ -117,7 +168,7 @@ VALUES: dict[str, Value] = {
     "nano": lambda r: v.some(r, string.ascii_lowercase + v.DIGITS, 12),
 }
 
-SECRETS = r'''
+SECRETS = r"""
 DB_PASSWORD={pw}
 export DATABASE_PASSWORD="{pw}"
   password: {pw}
@@ -268,7 +319,7 @@ password&#61;{pw}
 password%3D{pw}
 \u0070assword={pw}
 p&#97;ssword: {pw}
-pass​word: {pw}
+pass{zw}word: {pw}
 ｐａｓｓｗｏｒｄ＝{pw}
 otpauth://totp/firma:{user}?secret=JBSWY3DPEHPK3PXPKRZW&issuer=x
 ConvertTo-SecureString "{pw}" -AsPlainText
@@ -288,9 +339,9 @@ MAIL_PASSWORD={pw}
 "authorization": "{token}"
 "refresh_token":"{token}"
 webhook https://hooks.slack.com/services/T02AB3CD4/B05EF6GH7/{mixed24}
-'''
+"""
 
-PERSONAL = r'''
+PERSONAL = r"""
 write to {email}
 "email": "{email}",
 {person},{email},{n6}
@@ -514,9 +565,9 @@ c&#97;ll +49&#32;170&#32;{n7}
 {emailent}
 ssn: {ssnzero}
 username {user}_{n2}, password hunter{n2}x
-'''
+"""
 
-PUBLIC = r'''
+PUBLIC = r"""
 id: {uuid}
 commit {sha1}
 sha256:{sha256}
@@ -661,7 +712,7 @@ Section 230(c)(1) of the Act of 1996
 Psalm 23:1-6, John 3:16
 {first} has 5 apples and gives {first} 2 of them.
 {first} ran {n2} miles in {n2} minutes.
-'''
+"""
 
 
 def _more(rng: Random) -> dict[str, str]:
@@ -685,12 +736,13 @@ def _more(rng: Random) -> dict[str, str]:
         "mailb64": v.coded(f"{v.person(rng)} <{mail}>"),
         "emailent": mail.replace("@", "&#64;").replace(".", "&#46;"),
         "bs": "\\",
+        "zw": "\u200b",
         "n2": digits[:2],
         "n3": digits[:3],
         "n5": digits[:5],
         "n7": digits[:7],
         "routing": f"{routing}{check}",
-        "curp": f"GARC{rng.randrange(60, 99)}{rng.randint(1, 12):02d}{rng.randint(1, 28):02d}HDFRRL0{rng.randrange(10)}",
+        "curp": f"GARC{rng.randrange(60, 99)}{rng.randint(1, 12):02d}15HDFRRL0{rng.randrange(10)}",
         "macdash": v.mac(rng, "-"),
         "eu2": "{2:02d}/{1:02d}/{0:04d}".format(*v.date(rng)),
         "wide": "１１１１ １１１１ １１１１",

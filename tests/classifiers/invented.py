@@ -162,7 +162,7 @@ def nir(rng: Random) -> str:
 def steuer_id(rng: Random) -> str:
     digits = rng.sample(DIGITS, 9)
     while True:
-        body = digits + [rng.choice(digits)]
+        body = [*digits, rng.choice(digits)]
         rng.shuffle(body)
         if body[0] != "0":
             break
@@ -203,7 +203,9 @@ def tckn(rng: Random) -> str:
     return "".join(map(str, [*body, tenth, (sum(body) + tenth) % 10]))
 
 
-_VERHOEFF_D = "0123456789 1234067895 2340178956 3401289567 4012395678 5987604321 6598710432 7659821043 8765932104 9876543210"
+_VERHOEFF_D = (
+    "0123456789 1234067895 2340178956 3401289567 4012395678 5987604321 6598710432 7659821043 8765932104 9876543210"
+)
 _VERHOEFF_P = "0123456789 1576283094 5803796142 8916043527 9453126870 4286573901 2793806415 7046913258"
 
 
@@ -224,7 +226,7 @@ def imei(rng: Random) -> str:
 
 
 def ip(rng: Random) -> str:
-    return f"{rng.choice((84, 91, 46, 188, 77, 203, 151))}.{rng.randint(1, 254)}.{rng.randint(1, 254)}.{rng.randint(1, 254)}"
+    return ".".join(map(str, (rng.choice((84, 91, 46, 188, 77, 151)), *(rng.randint(1, 254) for _ in range(3)))))
 
 
 def ip6(rng: Random) -> str:
@@ -239,14 +241,57 @@ def coded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-FIRST = (
-    "Lena Mateusz Aylin Kenji Priya Giulia Thabo Ingrid Rafael Chloé Dmitri Noor Elif Sanne Björn Marta Hiroko "
-    "Carmen Piotr Fatima Luca Anaïs Olga Diego Yuki"
-).split()
-LAST = (
-    "Vogt Kowalski Yıldız Tanaka Raman Bianchi Mokoena Nyström Oliveira Moreau Sokolov Haddad Demir Visser Lindqvist "
-    "García Suzuki Fontaine Petrov Rossi Baumgartner Silva"
-).split()
+FIRST = [
+    "Lena",
+    "Mateusz",
+    "Aylin",
+    "Kenji",
+    "Priya",
+    "Giulia",
+    "Thabo",
+    "Ingrid",
+    "Rafael",
+    "Chloé",
+    "Dmitri",
+    "Noor",
+    "Elif",
+    "Sanne",
+    "Björn",
+    "Marta",
+    "Hiroko",
+    "Carmen",
+    "Piotr",
+    "Fatima",
+    "Luca",
+    "Anaïs",
+    "Olga",
+    "Diego",
+    "Yuki",
+]
+LAST = [
+    "Vogt",
+    "Kowalski",
+    "Yıldız",
+    "Tanaka",
+    "Raman",
+    "Bianchi",
+    "Mokoena",
+    "Nyström",
+    "Oliveira",
+    "Moreau",
+    "Sokolov",
+    "Haddad",
+    "Demir",
+    "Visser",
+    "Lindqvist",
+    "García",
+    "Suzuki",
+    "Fontaine",
+    "Petrov",
+    "Rossi",
+    "Baumgartner",
+    "Silva",
+]
 
 
 def person(rng: Random) -> str:
@@ -255,7 +300,9 @@ def person(rng: Random) -> str:
 
 def email(rng: Random) -> str:
     name = f"{rng.choice(FIRST)}.{rng.choice(LAST)}".lower().encode("ascii", "ignore").decode()
-    host = rng.choice("posteo.de gmail.com wp.pl orange.fr libero.it ziggo.nl mail.ru proton.me uol.com.br".split())
+    host = rng.choice(
+        ["posteo.de", "gmail.com", "wp.pl", "orange.fr", "libero.it", "ziggo.nl", "mail.ru", "proton.me", "uol.com.br"]
+    )
     return f"{name}{rng.choice(('', str(rng.randint(1, 99))))}@{host}"
 
 

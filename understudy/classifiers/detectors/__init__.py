@@ -24,8 +24,8 @@ from understudy.classifiers.detectors.personal import (
     find_pay,
 )
 from understudy.classifiers.detectors.proper import find_names, find_places_and_peoples, find_times
-from understudy.classifiers.detectors.scan import Detector, Scan
 from understudy.classifiers.detectors.readings import fold, views
+from understudy.classifiers.detectors.scan import Detector, Scan
 from understudy.types import Span
 
 BALANCED: tuple[Detector, ...] = (

@@ -29,7 +29,8 @@ _FIRST = Needles(
         "rue |avenue |boulevard |calle |c/ |avenida |avda|paseo |plaza |via |viale |piazza |corso |vicolo |"
         "largo |rua |travessa |praça |ul. |ulica |al. |place |chemin |allée |impasse |quai |rúa |carrer |"
         "strada |ulitsa |улица |ул. |проспект |пр. |λεωφόρος |οδός |jalan |jl. |carretera |camino |cours |"
-        "route de |piazzetta |av. |شارع |طريق |улицы |улице |переулок |шоссе |набережная |бульвар |вулиця |вул. |ulicy |aleja |"
+        "route de |piazzetta |av. |شارع |طريق |улицы |улице |переулок |шоссе |набережная |бульвар |вулиця |"
+        "вул. |ulicy |aleja |"
         "os. |plac |pl. |strada |str. |calea |bulevardul |bd. |lungomare |largo |alameda |av |rúa |ronda |passeig |"
         "passage |sentier |ruelle |faubourg |jl |jalan |đường |phố |soi |thanon "
     )
@@ -87,7 +88,8 @@ _ANNOUNCED = Needles(
 _HOUSE = re.compile(
     rf"[\s:,'\"\-]{{0,12}}(?:is |to |the |it is |will be |of |at |now ){{0,3}}(?:[\s:]{{0,10}})"
     rf"(?P<place>(?:\d{{1,5}}[A-Za-z]?(?:[ /\-]\d{{1,5}})?,?\s{{1,2}}(?:{_NAME} ){{0,2}}{_CAP}|"
-    rf"\d{{2,6}} (?:{_NAME} ){{1,3}}\d{{1,4}}|\d{{1,5}} \d{{1,5}} (?:{_NAME} ?){{1,2}}|(?:{_CAP}[ ,]{{1,2}}|de |la |der |van |den |af "
+    rf"\d{{2,6}} (?:{_NAME} ){{1,3}}\d{{1,4}}|\d{{1,5}} \d{{1,5}} (?:{_NAME} ?){{1,2}}|(?:{_CAP}[ ,]{{1,2}}|de |"
+    rf"la |der |van |den |af "
     rf"){{1,5}}\d{{1,5}})\b)"
 )
 # "9791 Markt 84", "5570 Kaarikatu 32": a number on both sides of a name in capitals.
@@ -98,20 +100,31 @@ _TWICE = re.compile(
 # A name and a house number behind a word for where: "is on Pod Lipami 1677", "side of Joaquín Suárez 2906".
 _NAME_NUMBER = re.compile(
     r"(?<![\w.])(?:on|of|at|to|near|is|and|opposite|behind|outside|along|in der|am|an der|en|sur|auf)"
-    rf" (?:the )?(?P<place>(?:\d{{2,6}} )?(?:(?:{_CAP}|de|la|del|der|van|den|af|na|pod|di|da|do) ){{0,3}}(?P<last>[^\W\d_a-z][\w'’\-]{{4,30}}) "
+    rf" (?:the )?(?P<place>(?:\d{{2,6}} )?(?:(?:{_CAP}|de|la|del|der|van|den|af|na|pod|di|da|"
+    rf"do) ){{0,3}}(?P<last>[^\W\d_a-z][\w'’\-]{{4,30}}) "
     rf"(?P<number>\d{{2,4}}[a-d]?)(?: St\b)?)(?=[.,;!?)\"]|\n|$| (?:in|and|to|for|which|because|where|by|near|at)\b)"
 )
 _COUNTED = re.compile(
-    r"(?i:jan|feb|mar(?:ch|s)|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez|apollo|boeing|airbus|channel|route|windows|"
-    r"chapter|psalm|formula|section|article|python|version|grade|table|figure|volume|episode|season|bowl|olympi|euro|class|"
-    r"level|block|gate|room|highway|interstate|area|studio|station|terminal|platform|pages?|part|group|unit|phase|type|model|"
-    r"ryzen|snapdragon|geforce|radeon|xbox|playstation|galaxy|iphone|pentium|title|regulation|directive|resolution|exodus|"
-    r"genesis|isaiah|corinthians|step|number|line|question|problem|exercise|example|equation|theorem|lemma|answer|option|"
-    r"world|cup|expo|summer|winter|spring|fall|war|act|scene|opus|symphony|sonata|concerto|catch|fahrenheit|ferrari|porsche|"
-    r"mercedes|audi|peugeot|renault|toyota|nasdaq|fortune|forbes|russell|nikkei|django|angular|ubuntu|debian|fedora|office|"
-    r"photoshop|internet|covid|agenda|vision|century|district|bundesliga|serie|legion|regiment|division|battalion|flight|"
-    r"train|mission|voyager|soyuz|space|sputnik|grand|prix|tour|issue|ticket|pull|request|january|february|december|mach|"
-    r"mark|mk|pro|max|ultra|lumia|pixel|core|celsius|kelvin|psalms|hymn|canon|rule|order|proposition|amendment|union|local)"
+    r"(?i:jan|feb|mar(?:ch|s)|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez|apollo|boeing|airbus|channel|"
+    r"route|windows|"
+    r"chapter|psalm|formula|section|article|python|version|grade|table|figure|volume|episode|season|bowl|olympi|"
+    r"euro|class|"
+    r"level|block|gate|room|highway|interstate|area|studio|station|terminal|platform|pages?|part|group|unit|"
+    r"phase|type|model|"
+    r"ryzen|snapdragon|geforce|radeon|xbox|playstation|galaxy|iphone|pentium|title|regulation|directive|"
+    r"resolution|exodus|"
+    r"genesis|isaiah|corinthians|step|number|line|question|problem|exercise|example|equation|theorem|lemma|"
+    r"answer|option|"
+    r"world|cup|expo|summer|winter|spring|fall|war|act|scene|opus|symphony|sonata|concerto|catch|fahrenheit|"
+    r"ferrari|porsche|"
+    r"mercedes|audi|peugeot|renault|toyota|nasdaq|fortune|forbes|russell|nikkei|django|angular|ubuntu|debian|"
+    r"fedora|office|"
+    r"photoshop|internet|covid|agenda|vision|century|district|bundesliga|serie|legion|regiment|division|"
+    r"battalion|flight|"
+    r"train|mission|voyager|soyuz|space|sputnik|grand|prix|tour|issue|ticket|pull|request|january|february|"
+    r"december|mach|"
+    r"mark|mk|pro|max|ultra|lumia|pixel|core|celsius|kelvin|psalms|hymn|canon|rule|order|proposition|amendment|"
+    r"union|local)"
 )
 _DIGIT = re.compile(r"\d")
 _MONTHS = re.compile(
@@ -127,7 +140,7 @@ _NUMBER_FIRST = re.compile(rb"0(?:[aA]?[ ,/\-]{1,2}(?:0{1,6}[ ,]{1,2})?[aAU]|\s{
 _NUMBER_LAST = tuple(
     re.compile(form + rb"00{0,4}(?!0|[.,]0)") for form in (rb" ", rb"\.", rb":", rb"U")
 )  # "Weg 12", "Str.12", and scripts that put no space before
-_LETTERS = b"aAU"
+_GAPS = b" .:,)0"
 _STATE = re.compile(rb"AA 00000(?!0)")
 
 
@@ -146,7 +159,7 @@ def find_street_addresses(scan: Scan) -> Iterator[Span]:
     for form in _NUMBER_LAST:
         for match in form.finditer(shape):
             start, end = match.start() + 1, match.end()
-            if any(c in _LETTERS for c in shape[max(0, start - 3) : start]):
+            if shape[max(0, start - 3) : start].strip(_GAPS):
                 yield from _numbered_way(scan, start, end)
                 yield from _named_place(scan, start, end)
     yield from _units(scan)
@@ -200,11 +213,15 @@ def _numbered_way(scan: Scan, start: int, end: int) -> Iterator[Span]:
 
 
 # Of these, a name in small letters is one too.
-_PLAINLY = listed("straße|strasse|gasse|gracht|straat|chaussee|brücke|caddesi|sokak|ulice|utca| út|gatan|vägen|allee|platz|plein")
+_PLAINLY = listed(
+    "straße|strasse|gasse|gracht|straat|chaussee|brücke|caddesi|sokak|ulice|utca| út|gatan|vägen|allee|platz|plein"
+)
 _HOUSE_NUMBER = re.compile(r"(?:,? ?\b(?:no|nr|n°|nº|num|nummer|número|numéro|д|дом)[.:]? ?|, ?)$")
 _EASTERN = re.compile(
-    r"[\u4e00-\u9fff]{2,10}(?:路|街|道|巷|弄|段|里)\d{1,5}(?:号|號|弄|之|-|巷|栋)|[\u4e00-\u9fff]{2,8}(?:村|小区|大厦|花园)\d{1,4}(?:号|号楼|栋|室)"
-    r"|[都道府県市区町村郡][\u3040-\u30ff\u4e00-\u9fff]{0,10}\d{1,4}(?:丁目|番地|番|-\d{1,4})|〒?\d{3}-\d{4}[ \n]?[\u4e00-\u9fff]"
+    r"[\u4e00-\u9fff]{2,10}(?:路|街|道|巷|弄|段|里)\d{1,5}(?:号|號|弄|之|-|巷|栋)|[\u4e00-\u9fff]{2,8}(?:村|小区|大厦|"
+    r"花园)\d{1,4}(?:号|号楼|栋|室)"
+    r"|[都道府県市区町村郡][\u3040-\u30ff\u4e00-\u9fff]{0,10}\d{1,4}(?:丁目|番地|番|-\d{1,4})|"
+    r"〒?\d{3}-\d{4}[ \n]?[\u4e00-\u9fff]"
     r"|[\uac00-\ud7a3]{2,10}(?:로|길|동|가)\s?\d{1,4}(?:-\d{1,4})?(?:번길|번지|호)?(?![\d.,]|[월일년시분개명원])"
     r"|(?:मकान नंबर|मकान नं\.?|घर नंबर|गली नंबर|फ्लैट)\s?\d{1,5}"
 )

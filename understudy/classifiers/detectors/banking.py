@@ -145,7 +145,11 @@ def find_cards(scan: Scan) -> Iterator[Span]:
     # Four groups over several lines, and nothing numeric around them: a column of a table has more.
     for match in _OVER_LINES.finditer(scan.shape):
         start, end = match.span()
-        if 10 in match.group() and not _AMONG.search(scan.shape, max(0, start - 2), start) and not _NEXT.match(scan.shape, end):
+        if (
+            10 in match.group()
+            and not _AMONG.search(scan.shape, max(0, start - 2), start)
+            and not _NEXT.match(scan.shape, end)
+        ):
             digits = "".join(scan.text[start:end].split())
             if issued(digits) and luhn(digits):
                 yield Span(start, end, "card")
@@ -154,7 +158,9 @@ def find_cards(scan: Scan) -> Iterator[Span]:
             continue
         for match in _GROUPED.finditer(scan.text, start, end):
             here, there = match.span()
-            if (there < len(scan.text) and scan.text[there].isdigit()) or _FRACTION.search(scan.text[max(0, here - 4) : here]):
+            if (there < len(scan.text) and scan.text[there].isdigit()) or _FRACTION.search(
+                scan.text[max(0, here - 4) : here]
+            ):
                 continue
             digits = "".join(c for c in match.group() if c.isdigit())
             if not 12 <= len(digits) <= 19 or len(set(digits)) == 1 or not luhn(digits):

@@ -59,12 +59,13 @@ _BOT = ("noreply", "no-reply", "donotreply", "git")
 
 _PHONE_WORDS = Needles(
     *listed(
-    "phone|tel|mobile|cell|call |call:|calling|text me|whatsapp|fax|dial|ring me|sms|reach me|reach him|"
-    "reach her|contact number|answering at|desk:|direct line|hotline|telefon|handy|mobil|rufnummer|teléfono|"
-    "telefono|móvil|llám|llama|portable|appel|cellulare|celular|telemóvel|puhelin|telefoon|телефон|звон|电话|"
-    "手机|電話|携帯|전화|هاتف|फोन|τηλέφωνο|my number|number is|his number|her number|pager|signal|messages to|"
-    "my registered|reach |contact|ruf|anruf|erreichbar|numer|kom.|kontakt|nummer|bel |ring |nomor|hp |tlf|gsm|"
-    "telefonu|numara|ara:|jawwal|جوال|موبايل|رقم|मोबाइल|नंबर|फ़ोन|번호|휴대|연락처|携帯|番号|联系|聯絡|微信|тел|моб|ник"
+        "phone|tel|mobile|cell|call |call:|calling|text me|whatsapp|fax|dial|ring me|sms|reach me|reach him|"
+        "reach her|contact number|answering at|desk:|direct line|hotline|telefon|handy|mobil|rufnummer|teléfono|"
+        "telefono|móvil|llám|llama|portable|appel|cellulare|celular|telemóvel|puhelin|telefoon|телефон|звон|电话|"
+        "手机|電話|携帯|전화|هاتف|फोन|τηλέφωνο|my number|number is|his number|her number|pager|signal|messages to|"
+        "my registered|reach |contact|ruf|anruf|erreichbar|numer|kom.|kontakt|nummer|bel |ring |nomor|hp |tlf|gsm|"
+        "telefonu|numara|ara:|jawwal|جوال|موبايل|رقم|मोबाइल|नंबर|फ़ोन|번호|휴대|연락처|携帯|番号|联系|聯絡|微信|"
+        "тел|моб|ник"
     ),
     inside=True,
 )
@@ -110,12 +111,17 @@ def _is_somebody(local: str, domain: str) -> bool:
 
 
 _DOTS = Needles(
-    *listed("dot|[dot]|(dot)|{dot}|<dot>|punkt|[punkt]|(punkt)|punto|(punto)|[punto]|point|(point)|ponto|(ponto)|kropka|"
+    *listed("dot|[dot]|(dot)|{dot}|<dot>|punkt|[punkt]|(punkt)|punto|(punto)|[punto]|point|(point)|ponto|"
+            "(ponto)|kropka|"
             "(kropka)|punt|точка|(точка)"), inside=False
 )  # fmt: skip
-_NAME = r"(?<![\w.])[\w+\-]{1,40}(?:(?:\.| ?[\[({<]?(?:dot|punkt|punto|point|ponto|kropka|точка)[\])}>]? ?)[\w+\-]{1,30}){0,3}"
+_NAME = (
+    r"(?<![\w.])[\w+\-]{1,40}"
+    r"(?:(?:\.| ?[\[({<]?(?:dot|punkt|punto|point|ponto|kropka|точка)[\])}>]? ?)[\w+\-]{1,30}){0,3}"
+)
 _SAID_MAIL = re.compile(
-    rf"{_NAME}(?:\s?[\[({{<]\s?(?:at|@|ät|arroba|chez|małpa|apenstaartje|собака|chiocciola|klammeraffe)\s?[\])}}>]\s?|\s?@\s?)"
+    rf"{_NAME}(?:\s?[\[({{<]\s?(?:at|@|ät|arroba|chez|małpa|apenstaartje|собака|chiocciola|"
+    rf"klammeraffe)\s?[\])}}>]\s?|\s?@\s?)"
     r"[\w\-]{2,30}(?:\s?[\[({<]?\s?(?:dot|punkt|punto|point|ponto|kropka|точка)\s?[\])}>]?\s?[a-z]{2,12}){1,3}\b"
     rf"|{_NAME}\sat\s[\w\-]{{2,30}}(?:\s(?:dot|punkt)\s[a-z]{{2,12}}){{1,3}}\b"
     rf"|{_NAME}\s(?:ät|arroba|chez|małpa|apenstaartje|собака|chiocciola|klammeraffe)\s[\w\-]{{2,30}}"
@@ -123,8 +129,12 @@ _SAID_MAIL = re.compile(
     re.IGNORECASE,
 )
 _AT = Needles(*listed("[at]|(at)|{at}|<at>|[@]|(@)|[ät]|(ät)|(arroba)|[arroba]|(małpa)|(собака)"))
-_AT_DOMAIN = re.compile(r"\s?[\w\-]{2,30}(?:\s?[\[({]?(?:dot|punkt|punto|point|ponto)[\])}]?\s?|\.)[a-z]{2,12}\b", re.IGNORECASE)
-_BROKEN = re.compile(r"[\w.+\-]{2,40}\s{0,2}(?:@\s{1,12}|\s{1,12}@\s{0,2})[a-z0-9\-]{2,30}\.(?:[a-z]{2,12}\.)?[a-z]{2,6}\b")
+_AT_DOMAIN = re.compile(
+    r"\s?[\w\-]{2,30}(?:\s?[\[({]?(?:dot|punkt|punto|point|ponto)[\])}]?\s?|\.)[a-z]{2,12}\b", re.IGNORECASE
+)
+_BROKEN = re.compile(
+    r"[\w.+\-]{2,40}\s{0,2}(?:@\s{1,12}|\s{1,12}@\s{0,2})[a-z0-9\-]{2,30}\.(?:[a-z]{2,12}\.)?[a-z]{2,6}\b"
+)
 
 
 _SIGNS = listed("@| at |at]|at)|at}|at>| ät |ät]|ät)|arroba| chez |małpa|apenstaartje|собака|chiocciola|klammeraffe")
@@ -154,14 +164,19 @@ def find_said_emails(scan: Scan) -> Iterator[Span]:
 
 
 _SAID_DIGITS = Needles(
-    *listed("zero|seven|eight|nine|null|sieben|acht|neun|sept|huit|neuf|siete|ocho|nueve|sette|otto|nove|sete|oito|zéro|"
-            "cero|siedem|osiem|siedem|double|triple|семь|восемь|девять|ноль|yedi|sekiz|dokuz|sıfır|zeven|negen|nul|five|six")
+    *listed("zero|seven|eight|nine|null|sieben|acht|neun|sept|huit|neuf|siete|ocho|nueve|sette|otto|nove|sete|"
+            "oito|zéro|"
+            "cero|siedem|osiem|siedem|double|triple|семь|восемь|девять|ноль|yedi|sekiz|dokuz|sıfır|zeven|negen|"
+            "nul|five|six")
 )  # fmt: skip
 _DIGIT_WORDS = (
-    r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double|triple|null|eins|zwo|zwei|drei|vier|fünf|sechs|sieben|"
-    r"acht|neun|zéro|un|deux|trois|quatre|cinq|sept|huit|neuf|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|due|tre|"
+    r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double|triple|null|eins|zwo|zwei|drei|vier|fünf|"
+    r"sechs|sieben|"
+    r"acht|neun|zéro|un|deux|trois|quatre|cinq|sept|huit|neuf|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|"
+    r"nueve|due|tre|"
     r"quattro|cinque|sei|sette|otto|nove|um|dois|três|quatro|sete|oito|jeden|dwa|trzy|cztery|pięć|sześć|siedem|osiem|"
-    r"dziewięć|nul|een|twee|drie|vijf|zes|zeven|negen|ноль|один|два|три|четыре|пять|шесть|семь|восемь|девять|sıfır|bir|iki|"
+    r"dziewięć|nul|een|twee|drie|vijf|zes|zeven|negen|ноль|один|два|три|четыре|пять|шесть|семь|восемь|девять|"
+    r"sıfır|bir|iki|"
     r"üç|dört|beş|altı|yedi|sekiz|dokuz|\d)"
 )
 _MORE = re.compile(rf"{_DIGIT_WORDS}[\s,.\-]{{1,3}}{_DIGIT_WORDS}[\s,.\-]")
@@ -190,7 +205,12 @@ def find_phones(scan: Scan) -> Iterator[Span]:
     announced = bool(scan.at(_PHONE_WORDS))
     for first, end in scan.runs:
         start = first
-        if not announced and text[start] != "0" and _DECIMAL.fullmatch(shape, start, end) and text[start - 1 : start] != "+":
+        if (
+            not announced
+            and text[start] != "0"
+            and _DECIMAL.fullmatch(shape, start, end)
+            and text[start - 1 : start] != "+"
+        ):
             continue
         raw = text[start:end]
         count = sum(c.isdigit() for c in raw)
@@ -200,15 +220,18 @@ def find_phones(scan: Scan) -> Iterator[Span]:
             start, raw = start - 1, "(" + raw
         left = text[start - 1] if start else " "
         right = text[end] if end < len(text) else " "
-        if (left.isascii() and left.isalpha()) or left in "_#$€£=@&%" or (right.isascii() and right.isalpha() and right not in "xe") or right in "_%€":
+        if (
+            (left.isascii() and left.isalpha())
+            or left in "_#$€£=@&%"
+            or (right.isascii() and right.isalpha() and right not in "xe")
+            or right in "_%€"
+        ):
             continue
         if left == "+" and start > 1 and text[start - 2].isdigit():
             continue
         if (left == "+" and 7 <= count <= 15 and raw[0] != "0") or (left == "+" and raw.startswith("(")):
             yield Span(start - 1, end, "phone")
-        elif _FICTION.search(raw):
-            continue
-        elif (left in "-.,/" and start > 1 and text[start - 2].isdigit()) or _is_date(raw):
+        elif _FICTION.search(raw) or (left in "-.,/" and start > 1 and text[start - 2].isdigit()) or _is_date(raw):
             continue
         elif (
             _NANP.fullmatch(raw)

@@ -12,7 +12,8 @@ from understudy.types import Span
 
 # Found inside of words too: dbPassword, ANY_pwd, apikey.
 _WORDS = listed(
-    "pass|pwd|pw|secret|token|key|auth|cred|salt|nonce|contraseña|wachtwoord|senha|пароль|密码|密碼|パスワード|비밀번호|"
+    "pass|pwd|pw|secret|token|key|auth|cred|salt|nonce|contraseña|wachtwoord|senha|пароль|密码|密碼|パスワード|"
+    "비밀번호|"
     "hasło|lösenord|kennwort|passwort|mot de passe|şifre|parola|clave|heslo|口令|암호|पासवर्ड|كلمة المرور|psk"
 )
 _WORD_NEEDLES = tuple((word, Needles(word, inside=True)) for word in _WORDS)
@@ -212,8 +213,9 @@ _CLIENTS = Needles(
             "mongosh |rdesktop |kinit |az login|helm |snmpwalk |ipmitool ")
 )  # fmt: skip
 _CLIENT = re.compile(
-    r"(?:(?<= )-[pPwa] ?|(?<= )/p:|share |passphrase \S{1,40} |-b \S{1,60} \S{1,40} |(?<=-u )[\"']?[\w.@\-]{1,64}:|(?<=--user )[\"']?[\w.@\-]{1,64}:|"
-    r"(?<=sshpass -p) )(?P<value>[^\s\"'$]{4,64})"
+    r"(?:(?<= )-[pPwa] ?|(?<= )/p:|share |passphrase \S{1,40} |-b \S{1,60} \S{1,40} |"
+    r"(?<=-u )[\"']?[\w.@\-]{1,64}:|(?<=--user )[\"']?[\w.@\-]{1,64}:|"
+    r"(?<=sshpass -p) )(?P<value>(?!\$)[^\s\"']{4,64})"
 )
 _SECURE = Needles("convertto-securestring")
 _SECURED = re.compile(r"(?<=\s)\\?[\"']?([^\s\"'\-$(\\][^\s\"'$\\]{5,63})")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from understudy.classifiers.detectors.scan import Needles, Scan, listed
 from understudy.classifiers.detectors.readings import decoded
+from understudy.classifiers.detectors.scan import Needles, Scan, listed
 from understudy.types import Span
 
 # Formats as the vendors document them, or as their own secret scanning programs list them: how they begin, in lower
@@ -123,7 +124,10 @@ _FORMATS = (
     ("bkua_|dvc_server_token|ctp_|okta|00d", r"bkua_[a-z0-9]{40}|00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{80,120}"),
     ("$2a$|$2b$|$2y$", r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}"),  # bcrypt
     ("$1$|$5$|$6$|$y$|$7$|$apr1$", r"\$(?:1|5|6|7|y|apr1)\$(?:rounds=\d{1,9}\$)?[^\s$:]{1,32}\$[./A-Za-z0-9$]{20,100}"),
-    ("$argon2|pbkdf2|scrypt:", r"\$argon2(?:id?|d)\$[^\s]{30,200}|pbkdf2[_:]sha\d{1,3}[$:]\d{2,9}\$[^\s$]{1,64}\$\S{20,128}"),
+    (
+        "$argon2|pbkdf2|scrypt:",
+        r"\$argon2(?:id?|d)\$[^\s]{30,200}|pbkdf2[_:]sha\d{1,3}[$:]\d{2,9}\$[^\s$]{1,64}\$\S{20,128}",
+    ),
     ("aad3b435b51404ee", r"aad3b435b51404eeaad3b435b51404ee:[0-9a-f]{32}"),  # NTLM hashes as they are dumped
 )
 # Those that are known by what stands inside: the needle, how far in front the key begins, the key.
@@ -145,13 +149,15 @@ _LONG_FORMS = re.compile(
 )
 _DISCORD = re.compile(r"[MNO][A-Za-z0-9_\-]{22,27}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{27,40}")
 _WIF = re.compile(r"(?:5[HJK][1-9A-HJ-NP-Za-km-z]{49}|[KL][1-9A-HJ-NP-Za-km-z]{51})")
-_BEGINNINGS = tuple((Needles(*listed(needles)), re.compile(form)) for needles, form in _FORMATS)
+_BEGINNINGS = {Needles(*listed(needles)): re.compile(form) for needles, form in _FORMATS}
 _INSIDES = tuple((Needles(needle, inside=True), back, re.compile(form)) for needle, back, form in _INNER)
 _PEM = Needles(*listed("begin rsa private|begin private|begin ec private|begin dsa private|begin openssh|"
                       "begin encrypted private|begin pgp private|begin pgp message|begin ssh2 enc|begin any private|"
                       "private key-----|private key block|privatekeyinfo|putty-user-key-file|private-lines:|"
                       "private-mac:|begin age encrypted|begin openvpn static"), inside=True)  # fmt: skip
-_PEM_FORM = re.compile(r"[A-Z0-9 \-]{0,40}(?:PRIVATE KEY|OPENSSH|PGP MESSAGE|KEY-FILE|-LINES|-MAC|SSH2|AGE ENC|STATIC)", re.IGNORECASE)
+_PEM_FORM = re.compile(
+    r"[A-Z0-9 \-]{0,40}(?:PRIVATE KEY|OPENSSH|PGP MESSAGE|KEY-FILE|-LINES|-MAC|SSH2|AGE ENC|STATIC)", re.IGNORECASE
+)
 _KTY = Needles('"kty"', '"d"', '"k"', '"dp"', '"dq"', '"qi"', "'kty'", "kty:", inside=True)
 _JWK = re.compile(
     r"\\?[\"'](?:k|d|dp|dq|qi)\\?[\"'] {0,4}: {0,4}\\?[\"'][A-Za-z0-9_\-]{20,1000}"
@@ -185,7 +191,8 @@ def looks_sample(value: str) -> bool:
 
 def find_keys(scan: Scan) -> Iterator[Span]:
     text = scan.text
-    for needles, form in _BEGINNINGS:
+    for needles in scan.found & _BEGINNINGS.keys():
+        form = _BEGINNINGS[needles]
         for start, _ in scan.at(needles):
             match = form.match(text, start)
             if match and not looks_sample(match.group()):
@@ -210,6 +217,7 @@ def find_private_keys(scan: Scan) -> Iterator[Span]:
             yield Span(match.start(), match.end(), "private_key")
 
 
+_KINDS = (string.digits.encode(), string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 _WIDTHS = frozenset((48, 60, 64, 72, 76))
 
 
@@ -217,9 +225,8 @@ def is_random(blob: str) -> bool:
     """Mixed case and digits in the proportion of random base64, not words, paths or hex digests."""
     body = blob.rstrip("=")
     size = len(body)
-    digits = sum(c.isdigit() for c in body)
-    upper = sum(c.isupper() for c in body)
-    lower = sum(c.islower() for c in body)
+    coded = body.encode("ascii", "replace")
+    digits, upper, lower = (size - len(coded.translate(None, kind)) for kind in _KINDS)
     if body.count("/") > size // 10 + 1 or "--" in body or "__" in body:
         return False
     if not digits and body.isalnum() and size not in _WIDTHS:

@@ -38,7 +38,10 @@ _AS = re.compile(
     r"(?: (?:the|my|your|our|his|her|das|mein|ma|la|el|le|a|new|admin|root|wifi))*[ \"'`]{0,3}$",
     re.IGNORECASE,
 )
-_AS_ENDS = listed(" as| is| was| für| als| como| comme| come| jako| the| my| your| our| his| her| das| mein| ma| la| el| le| a| new| admin| root| wifi")
+_AS_ENDS = listed(
+    " as| is| was| für| als| como| comme| come| jako| the| my| your| our| his| her| das| mein| ma| la| el| le|"
+    " a| new| admin| root| wifi"
+)
 _PIN_GIVEN = re.compile(
     r"[\"']?(?: (?:for|of|to|für|de|del|di|code|number|is|my|the|card|phone|door|alarm|karte)){0,5}?"
     r"(?:\s?[:=#]|\s(?:is|ist|es|est|lautet|è|é|to|jest)|[是は])?[\s\"']{0,3}(?P<value>\d{4,8})(?![\d.,:/\-]\d|\d|\w)"
@@ -51,8 +54,13 @@ _TERMS = re.compile(
 )
 _PLAIN = re.compile(r"[a-z]+(?:[_\-.][a-z0-9]+)*\d{0,2}|[A-Z]+(?:[_\-][A-Z0-9]+)*|[A-Z][a-z]+(?:[A-Z][a-z]+)*\d?")
 _DATED = re.compile(r"[\d.,:/\-]+(?:st|nd|rd|th|[a-z]{1,2}|%|[ap]m)?")
-_ADDRESS = re.compile(r"(?:https?:|ftp:|/|\./|\.\./|[A-Z]:\\|~/|[\w.\-]+@[\w\-]+\.)|[\w\-]+(?:\.[a-z]{2,6}){1,3}(?:/|$)")
-_CODE = re.compile(r"[\w.\]]+\(|[$%#]?[\[{(<]|\$\w|%\w|@\w+@|\w+\[|.*(?:=>|::|\+\+|&&|\|\||==|!=|\);|\{\})|-{1,2}[a-z]|\*{3}|\.{3}|x{4}|\\")
+_ADDRESS = re.compile(
+    r"(?:https?:|ftp:|/|\./|\.\./|[A-Z]:\\|~/|[\w.\-]+@[\w\-]+\.)|[\w\-]+(?:\.[a-z]{2,6}){1,3}(?:/|$)"
+)
+_CODE = re.compile(
+    r"[\w.\]]+\(|[$%#]?[\[{(<]|\$\w|%\w|@\w+@|\w+\[|.*(?:=>|::|\+\+|&&|\|\||==|!=|\);|\{\})|-{1,2}[a-z]|\*{3}|"
+    r"\.{3}|x{4}|\\"
+)
 
 
 def looks_password(value: str) -> bool:
@@ -101,16 +109,21 @@ _PAIR = re.compile(
     r"[^\w\n]{1,4}(?:is |are |with |as |for [\w.\-]{1,40}[: ]{1,2}|data[: ]{1,2}|daten[: ]{1,2})?[\"'`]?"
     r"[\w.@+\-]{2,64}[\"'`]?\s?(?:/|\||:|,| and | und | et | y | e |\s-\s)\s?[\"'`]?(?P<value>[^\s\"'`,;<>/]{5,64})"
 )
-_PAIR_FIRST = re.compile(r"(?<![\w/.:])[\w.\-]{2,40}/(?P<value>[^\s\"'`,;<>/]{6,64}) (?:is|as|for|are|ist|es) (?:the |my |a |our )?$")
+_PAIR_FIRST = re.compile(
+    r"(?<![\w/.:])[\w.\-]{2,40}/(?P<value>[^\s\"'`,;<>/]{6,64}) (?:is|as|for|are|ist|es) (?:the |my |a |our )?$"
+)
 _PAIR_ENDS = listed(" is | as | for | are | ist | es | the | my | a | our ")
 _CALLS = Needles(
     *listed("auth=(|auth = (|.login(|login(|basicauth(|basic_auth(|credentials(|credential(|authenticate(|connect(|"
             "auth(|setcredentials(|.auth("), inside=True
 )  # fmt: skip
 _ARGUMENTS = re.compile(
-    r"(?:[^()\"'\n]{0,60}[\"'][^\"'\n]{0,80}[\"']\s{0,3},){1,3}\s{0,3}[\w ]{0,16}[=:]?\s{0,2}[\"'](?P<value>[^\"'\n]{5,80})[\"']"
+    r"(?:[^()\"'\n]{0,60}[\"'][^\"'\n]{0,80}[\"']\s{0,3},){1,3}\s{0,3}[\w ]{0,16}[=:]?\s{0,2}[\"']"
+    r"(?P<value>[^\"'\n]{5,80})[\"']"
 )
-_PORTS = Needles(":5432:", ":3306:", ":1433:", ":27017:", ":6379:", ":1521:", ":3389:", ":22:", ":21:", ":8080:", inside=True)
+_PORTS = Needles(
+    ":5432:", ":3306:", ":1433:", ":27017:", ":6379:", ":1521:", ":3389:", ":22:", ":21:", ":8080:", inside=True
+)
 _PGPASS = re.compile(r"(?:[\w.\-*]{1,40}:){1,2}(?P<value>[^\s:]{5,64})(?:\s|$)")
 
 
@@ -141,10 +154,12 @@ _NAMES = Needles(
             "privatekey|accesskey|access_key|authkey|auth_key|community"), inside=True
 )  # fmt: skip
 _FAR = re.compile(
-    r"[\w\-.]{0,24}[\"'\]\)]{0,2}(?:[^\S\n]{1,4}(?:value|default|content|string|text)\s{0,3}=\s{0,3}|[^\S\n]{0,4}<-[^\S\n]{0,4}"
+    r"[\w\-.]{0,24}[\"'\]\)]{0,2}(?:[^\S\n]{1,4}(?:value|default|content|string|text)\s{0,3}=\s{0,3}|"
+    r"[^\S\n]{0,4}<-[^\S\n]{0,4}"
     r"|\s{0,4}:\s{0,3}[\w&\[\]<>.' ]{1,32}?=\s{0,4}|[^\S\n]{1,4}[\w\[\]*]{1,16}[^\S\n]{0,4}:?=\s{0,4}"
     r"|\s{0,3}\{\s{1,40}(?:type\s{0,12}=\s{0,3}\w{1,12}\s{1,40})?(?:default|value)\s{0,12}=\s{0,3}"
-    r"|(?:\s{1,3}[\w:\-]{1,24}=[\"'][^\"'\n]{0,80}[\"']){0,3}\s{0,2}>|[^\S\n]{1,12}(?=[\"'`])|\s{0,4}:\s{0,3}(?:[>|][\-+]?|!\w{1,12})?\s{0,12})"
+    r"|(?:\s{1,3}[\w:\-]{1,24}=[\"'][^\"'\n]{0,80}[\"']){0,3}\s{0,2}>|[^\S\n]{1,12}(?=[\"'`])|"
+    r"\s{0,4}:\s{0,3}(?:[>|][\-+]?|!\w{1,12})?\s{0,12})"
     r"(?P<open>[bru]?[\"'`]?)(?P<value>[^\s\"'`<>,;]{5,128})"
 )
 
@@ -163,10 +178,12 @@ def find_far(scan: Scan) -> Iterator[Span]:
 
 _PHRASE = Needles(
     *listed("seed phrase|seed words|seed|mnemonic|recovery phrase|backup phrase|secret phrase|wallet phrase|bip39|"
-            "wiederherstellungsphrase|frase semilla|phrase de récupération|助记词|сид-фраза|recovery words|24 words|12 words")
+            "wiederherstellungsphrase|frase semilla|phrase de récupération|助记词|сид-фраза|recovery words|"
+            "24 words|12 words")
 )  # fmt: skip
 _PHRASE_WORDS = re.compile(
-    r"[\w ]{0,12}[\s\"'\[:=\-]{1,6}(?:is |are |to my \w{1,12} ?[:=]?\s?)?(?P<words>(?:(?:\d{1,2}[.)] ?)?[\"']?[a-z]{3,8}[\"']?[ ,\n]{1,3}){11,23}[a-z]{3,8})\b"
+    r"[\w ]{0,12}[\s\"'\[:=\-]{1,6}(?:is |are |"
+    r"to my \w{1,12} ?[:=]?\s?)?(?P<words>(?:(?:\d{1,2}[.)] ?)?[\"']?[a-z]{3,8}[\"']?[ ,\n]{1,3}){11,23}[a-z]{3,8})\b"
 )
 _STOP = re.compile(r"\b(?:the|and|for|with|that|this|from|you|your|are|was|have|will|can|must|should|when|which)\b")
 
@@ -179,7 +196,9 @@ def find_phrases(scan: Scan) -> Iterator[Span]:
             yield Span(*match.span("words"), "recovery_phrase")
 
 
-_SECRET_COLUMN = re.compile(r"password|passwort|passwd|pwd|secret|api.?key|token|contraseña|mot de passe|senha|hasło|пароль|密码")
+_SECRET_COLUMN = re.compile(
+    r"password|passwort|passwd|pwd|secret|api.?key|token|contraseña|mot de passe|senha|hasło|пароль|密码"
+)
 
 
 def find_columns(scan: Scan) -> Iterator[Span]:
@@ -211,4 +230,6 @@ def find_columns(scan: Scan) -> Iterator[Span]:
             place = stop + 1
 
 
-_HEADING = Needles(*listed("password|passwort|passwd|pwd|secret|api_key|apikey|token|contraseña|senha|hasło|пароль|密码"))
+_HEADING = Needles(
+    *listed("password|passwort|passwd|pwd|secret|api_key|apikey|token|contraseña|senha|hasło|пароль|密码")
+)

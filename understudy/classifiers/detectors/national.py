@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from understudy.classifiers.detectors.scan import Needles, Scan, listed
 from understudy.types import Span
@@ -42,7 +42,25 @@ _SHAPES = re.compile(
     r"|(?P<digits>\d{8,12}))(?![A-Za-z0-9]|-\d)",
     re.ASCII,
 )
-_ALWAYS = frozenset(("nino", "dni", "cf", "cpf", "nir", "china", "curp", "rut", "hetu", "korea", "aadhaar", "avs", "pnr", "cnpj", "snils"))
+_ALWAYS = frozenset(
+    (
+        "nino",
+        "dni",
+        "cf",
+        "cpf",
+        "nir",
+        "china",
+        "curp",
+        "rut",
+        "hetu",
+        "korea",
+        "aadhaar",
+        "avs",
+        "pnr",
+        "cnpj",
+        "snils",
+    )
+)
 
 
 def find_ssns(scan: Scan) -> Iterator[Span]:
@@ -206,7 +224,13 @@ def personnummer_valid(number: str) -> bool:
     """Swedish personnummer: Luhn over ten digits."""
     from understudy.classifiers.detectors.banking import luhn
 
-    return luhn(number.replace("+", "")[-10:])
+    digits = number.replace("+", "")[-10:]
+    return digits.isdigit() and luhn(digits)
+
+
+def _hetu_or_personnummer(number: str) -> bool:
+    """Both are written as six digits, a sign and four more; the last of a hetu may be a letter."""
+    return hetu_valid(number) or personnummer_valid(number)
 
 
 def cnpj_valid(number: str) -> bool:
@@ -234,7 +258,7 @@ def _digits_valid(number: str) -> bool:
     )
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[str], bool]] = {
     "nino": _always,
     "dni": dni_valid,
     "cf": codice_fiscale_valid,
@@ -244,7 +268,7 @@ _CHECKS = {
     "china": china_valid,
     "curp": _always,
     "rut": rut_valid,
-    "hetu": hetu_valid,
+    "hetu": _hetu_or_personnummer,
     "korea": _always,
     "pnr": personnummer_valid,
     "cnpj": cnpj_valid,

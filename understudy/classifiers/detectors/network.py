@@ -15,7 +15,9 @@ _V6 = re.compile(rb"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", r
 _COLONS = re.compile(rb":(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:])")
 _PAIRS = re.compile(rb"[:\-](?=[0-9A-Fa-f]{2}[:\-][0-9A-Fa-f]{2}[:\-][0-9A-Fa-f]{2}[:\-])")
 _MAC = re.compile(rb"(?<![\w:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:\-])", re.IGNORECASE)
-_VERSION = re.compile(r"(?:version|\bv|release|firmware|build|==|>=|<=|~=|\^|upgrade(?:d? to)?|driver|rev)[\s:=\"'.]{0,3}(?:is |to )?$")
+_VERSION = re.compile(
+    r"(?:version|\bv|release|firmware|build|==|>=|<=|~=|\^|upgrade(?:d? to)?|driver|rev)[\s:=\"'.]{0,3}(?:is |to )?$"
+)
 _OWNER_WORDS = listed(
     "my ip|ip is|ip address|her ip|his ip|their ip|our ip|client_ip|remote_addr|server|login from|"
     "logged in from|ssh |@|host|customer|user|visitor|block"

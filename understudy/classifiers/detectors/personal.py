@@ -14,12 +14,14 @@ _HEALTH = Needles(
         "abortion|epilep|asthma|biopsy|prescri|antidepress|insulin|blood test|test results|mri |"
         "medical record|medical history|psychiatr|therapist|in rehab|overdose|suicid|std test|hepatitis|"
         "dementia|alzheimer|parkinson|surgery|symptom|medication|adhd|autis|krebs|depression|schwanger|"
-        "befund|embaraz|enceinte|maladie|cáncer|enfermedad|malattia|диагноз|беремен|診断|诊断|癌症|肺癌|乳癌|胃癌|がんと|doctor told|"
+        "befund|embaraz|enceinte|maladie|cáncer|enfermedad|malattia|диагноз|беремен|診断|诊断|癌症|肺癌|乳癌|"
+        "胃癌|がんと|doctor told|"
         "doctor says|side effects|anxiety|panic attack|leukemi|leukaemi|lymphoma|melanoma|multiple sclerosis|"
         "arthritis|heart attack|heart failure|crohn|anorexi|bulimi|ptsd|infertil|endometrio|dialysis|herpes|"
         "leukämie|schlaganfall|herzinfarkt|lupus|sclerosi|sclerosis|sclérose|esclerosis|esclerose|multiple sklerose|"
         "kanker|borstkanker|zwanger|depressie|rak |raka|nowotw|cukrzyc|depresj|ciąż|kanser|şeker hasta|hasta|hamile|"
-        "depresyon|диабет|рак |рака|депресси|вич|болезн|инсульт|инфаркт|糖尿病|抑郁|高血压|艾滋|怀孕|うつ病|妊娠|鬱病|憂鬱|"
+        "depresyon|диабет|рак |рака|депресси|вич|болезн|инсульт|инфаркт|糖尿病|抑郁|高血压|艾滋|怀孕|うつ病|"
+        "妊娠|鬱病|憂鬱|"
         "당뇨|암 |우울증|임신|مرض|سرطان|السكري|حامل|اكتئاب|मधुमेह|कैंसर|गर्भवती|अवसाद|depresión|depressão|depressione|"
         "diabète|diabete|cancro|câncer|tumeur|tumore|vih|sida|grossesse|incinta|grávida|sertralin|fluoxetin|metformin|"
         "methotrexat|antirétroviral|warfarin|lithium carbonate|prozac|xanax|chemo|stroke last|seizure|transplant|"
@@ -32,7 +34,8 @@ _SALARY = Needles(
         "salary|salaries|payslip|pay slip|payroll|wage|bonus|net worth|bank balance|debt|income|i earn|earns|"
         "makes $|make $|gehalt|lohn|salaire|sueldo|stipendio|salário|зарплат|年収|工资|severance|compensation|"
         "credit score|bankrupt|mortgage|alimony|pay me|pays me|paid me|get paid|verdiene|verdien|gano|guadagno|ganho|"
-        "zarabiam|zarabia|pensja|maaş|maaşı|зарплат|зарабатыва|оклад|月薪|薪水|工资|給料|月給|연봉|월급|راتب|वेतन|salario|"
+        "zarabiam|zarabia|pensja|maaş|maaşı|зарплат|зарабатыва|оклад|月薪|薪水|工资|給料|月給|연봉|월급|راتب|"
+        "वेतन|salario|"
         "loon|lön|løn|palkka|remuneration|revenus|ingresos|reddito|renda|dochód|kontostand|schulden|dettes|deudas"
     )
 )
@@ -43,14 +46,18 @@ _MINE = re.compile(
     r"je|mio|mia|meu|minha|мой|моя|у меня)\b|[我私]"
 )
 _FAMILY = re.compile(
-    r"\b(?:my|our|mein\w{0,2}|unser\w{0,2}|mi|mis|mon|ma|mes|mio|mia|mijn|meu|minha|i have|i've|i was|i am|i'm|i take|i earn|"
-    r"i make|i get|i had|i suffer|(?:pays?|paid) me|ich|patient\w{0,3}|employee|j'ai|je|tengo|padezco|gano|yo|ho|sono|soffro|"
-    r"guadagno|tenho|ganho|sofro|estou|ik|mam|jestem|zarabiam|mój|moja|moje|у меня|мой|моя|мне|я|bende|benim|bana|maaşım|"
+    r"\b(?:my|our|mein\w{0,2}|unser\w{0,2}|mi|mis|mon|ma|mes|mio|mia|mijn|meu|minha|i have|i've|i was|i am|i'm|"
+    r"i take|i earn|"
+    r"i make|i get|i had|i suffer|(?:pays?|paid) me|ich|patient\w{0,3}|employee|j'ai|je|tengo|padezco|gano|yo|"
+    r"ho|sono|soffro|"
+    r"guadagno|tenho|ganho|sofro|estou|ik|mam|jestem|zarabiam|mój|moja|moje|у меня|мой|моя|мне|я|bende|benim|"
+    r"bana|maaşım|"
     r"jag|jeg|minä|minulla|عندي|لدي|أنا|मुझे|मेर[ाीे])\b|[我私僕저제내]|maaşım"
 )
 _MONEY = re.compile(
     # From the beginning of a number on, and whole: a long one is not tried again from each of its digits.
-    r"[$€£¥₹]\s?\d|(?<![\d,.])[,.]*+\d[\d,.]{2,}+\s?(?:k\b|usd|eur|gbp|dollars|euros?|pounds|zł|pln|руб|tl\b|lira|元|円|원|kr\b|per (?:year|month|"
+    r"[$€£¥₹]\s?\d|(?<![\d,.])[,.]*+\d[\d,.]{2,}+\s?(?:k\b|usd|eur|gbp|dollars|euros?|pounds|zł|pln|руб|tl\b|"
+    r"lira|元|円|원|kr\b|per (?:year|month|"
     r"annum)|a (?:year|month)|\$|€|£)|\d{4,}"
 )
 _ASKING = listed("what is|what are|define|explain|how does|how do you|write a function|write a program")
@@ -60,8 +67,10 @@ _BORN = Needles(
     *listed(
         "date of birth|dob|d.o.b|birth date|birthdate|birthday|born on|geboren am|geburtsdatum|née le|né le|"
         "date de naissance|fecha de nacimiento|nacido el|nacida el|data di nascita|nato il|nata il|"
-        "data de nascimento|дата рождения|生年月日|出生日期|生日|date_of_birth|dateofbirth|birth_date|birthday:|bday|geb.|"
-        "geboren op|geboren|geb. am|geburtsdatum|né(e) le|naissance|nacimiento|nascita|nascimento|nascido em|nascida em|"
+        "data de nascimento|дата рождения|生年月日|出生日期|生日|date_of_birth|dateofbirth|birth_date|birthday:|"
+        "bday|geb.|"
+        "geboren op|geboren|geb. am|geburtsdatum|né(e) le|naissance|nacimiento|nascita|nascimento|nascido em|"
+        "nascida em|"
         "geboortedatum|data urodzenia|urodzony|urodzona|ur.|doğum tarihi|doğum|تاريخ الميلاد|مواليد|जन्म तिथि|जन्मतिथि|"
         "जन्म|생년월일|fødselsdato|født|födelsedatum|född|syntymäaika|datum narození|narozen|születési idő|született|"
         "ημερομηνία γέννησης|дата народження|родился|родилась|г.р.|d.n.|dob:|born|birth"
@@ -92,7 +101,9 @@ def _is_birth(scan: Scan, place: int) -> bool:
     front = scan.before(place, 60)
     if front.endswith((" born", "birth", "geboren", "doğum", "родился", "родилась", "född", "født", "née le", "né le")):
         match = _WHEN.match(scan.text, place)
-        numeric = match is not None and _NUMERIC.fullmatch(match["date"]) is not None and match.start("date") - place < 6
+        numeric = (
+            match is not None and _NUMERIC.fullmatch(match["date"]) is not None and match.start("date") - place < 6
+        )
         return numeric or (_MINE.search(front) is not None and "who " not in front and "which " not in front)
     if front.endswith(("born on", "birthday")):
         return _MINE.search(front) is not None and "who " not in front and "which " not in front

@@ -113,7 +113,9 @@ def fold(text: str) -> View:
     if text.isascii():
         return View(text)
     gone: list[str] = []
-    for character in set(text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")):
+    for character in set(
+        text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
+    ):
         if (plain := _folded(character)) != character:
             if len(plain) == 1:
                 text = text.replace(character, plain)
@@ -137,7 +139,15 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){10,}")
 
 
 # Where two strings may be put together.
-_JOINTS = Needles(*(q + between for q in "\"'`" for between in ("+", " +", " .", " &", " |", " \\", "\n", " \n", "\r\n", "\\\n", " <<", ".\"", ".'")), "\\\n", inside=True)
+_JOINTS = Needles(
+    *(
+        q + between
+        for q in "\"'`"
+        for between in ("+", " +", " .", " &", " |", " \\", "\n", " \n", "\r\n", "\\\n", " <<", '."', ".'")
+    ),
+    "\\\n",
+    inside=True,
+)
 
 
 def views(scan: Scan) -> Iterator[View]:
@@ -147,7 +157,8 @@ def views(scan: Scan) -> Iterator[View]:
         matches = list(_ESCAPE.finditer(text))
         if matches:
             yield _replaced(text, matches, lambda m: _unescaped(m.group()), MARGIN)
-    matches, done = [], 0
+    matches: list[re.Match[str]] = []
+    done = 0
     for start, _ in sorted(scan.at(_JOINTS)):
         if start >= done and (match := _JOINT.match(text, start)):
             matches.append(match)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from functools import cache, cached_property
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
@@ -19,20 +19,15 @@ from understudy.types import Span
 CONTEXT = 48  # characters before a number in which a word may say what it is
 LARGE = 20_000  # characters from which the dearer automaton, which reads faster, is worth its 10 ms to build
 LONG = 20  # characters of a run that may be a key
-DENSE = 64  # of the characters that keys are written in, a row that tells a blob
 
 _NUMBER = re.compile(rb"00*")  # begins with a letter and not with a repetition, which re would try at every byte
 _CLUSTER = re.compile(rb"0[0 .()/\-]{4,60}(?<=0)")
-_RUN = bytes(
-    120 if chr(c) in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-" else 32 for c in range(128)
-)
-_RUN += b" " * 128
+_RUN = bytes(120 if c < 128 and (chr(c).isalnum() or chr(c) in "+/_-") else 32 for c in range(256))
 # Digits as 0, letters as a and A, what is beyond ASCII (a question mark by then) as U, the rest as it is.
 _SHAPE = bytes(
     48 if chr(c).isdigit() else 97 if chr(c).islower() else 65 if chr(c).isupper() else 85 if c == 63 else c
-    for c in range(128)
+    for c in range(256)
 )
-_SHAPE += b"U" * 128
 _ONE_RUN = b"x" * LONG
 
 _ESCAPED = ("\\n", "\\t", "\\r")
@@ -163,6 +158,11 @@ class Scan:
                 if begins or anywhere:
                     hits.setdefault(owner, []).append((start, end))
         return hits
+
+    @property
+    def found(self) -> Set[Needles]:
+        """The lists of which something stands in the text."""
+        return self._hits.keys()
 
     def at(self, needles: Needles) -> list[Found]:
         """(start, end) of each of the needles, in the order of their ends."""
