@@ -5,6 +5,7 @@ A frame is written with {names} of the values below. Nothing here is taken from 
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Iterator
 from random import Random
@@ -755,15 +756,24 @@ def _more(rng: Random) -> dict[str, str]:
     }
 
 
-def filled(frame: str, rng: Random) -> str:
-    """A frame with fresh values."""
+def filled(frame: str, rng: Random, put: list[tuple[str, str]] | None = None) -> str:
+    """A frame with fresh values; put: takes what was put in, as (name, value)."""
     text = frame.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
-    more = _more(rng)
-    for name in sorted({*VALUES, *more}, key=len, reverse=True):
-        mark = "{" + name + "}"
-        while mark in text:
-            text = text.replace(mark, more[name] if name in more else VALUES[name](rng), 1)
-    return text
+    more: dict[str, str] = {}
+
+    def value(match: re.Match[str]) -> str:
+        nonlocal more
+        name = match[1]
+        if name not in VALUES and not more:
+            more = _more(rng)
+        if name not in VALUES and name not in more:
+            return match.group()
+        found = VALUES[name](rng) if name in VALUES else more[name]
+        if put is not None:
+            put.append((name, found))
+        return found
+
+    return re.sub(r"\{(\w+)\}", value, text)
 
 
 def texts(frames: str, rng: Random, each: int = 1) -> Iterator[tuple[str, str]]:
