@@ -25,6 +25,7 @@ LONG = 1_000  # characters from which a text that was looked at is known again
 MOST = 1_000  # of such texts
 _PLAIN = (("\\n", "\n"), ("\\r", "\r"), ("\\t", "\t"), ("\\b", " "), ("\\f", " "), ('\\"', '"'), ("\\/", "/"))
 _CODE = re.compile(r"\\u(?![dD][89a-fA-F])([0-9a-fA-F]{4})")  # half a pair of surrogates is no character
+HUGE, PIECE, EDGE = 16_000, 2_000, 200  # characters: a large text, what is glanced at, what is cut off of that
 OperatingPoint = Literal["balanced", "strict"]
 
 
@@ -49,12 +50,26 @@ class Gate:
             reasons.append("session")
         if any(self._is_private_path(attachment.path) for attachment in task.files):
             reasons.append("path")
-        spans = self.look(task.text)
+        spans = self._glance(task.text)
         reasons += [span.type for span in spans]
         for carried in _carried(task):
-            reasons += [span.type for span in self.look(carried)]
+            reasons += [span.type for span in self._glance(carried)]
         sensitivity = Sensitivity.PRIVATE if reasons else Sensitivity.PUBLIC
         return Verdict(sensitivity, tuple(dict.fromkeys(reasons)), spans)
+
+    def _glance(self, text: str) -> tuple[Span, ...]:
+        """As look, but of a large text with something private in a few pieces, only what is in the first of them.
+
+        Nothing makes a private task public again, so the rest need not be read to know where the task may go.
+        """
+        if len(text) > HUGE:
+            for begin in (0, len(text) // 2, len(text) - PIECE):
+                spans = detectors.find(text[begin : begin + PIECE], self._detectors)
+                # What stands at an end of the piece may look otherwise in the whole.
+                inside = [s for s in spans if (s.start > EDGE or not begin) and s.end < PIECE - EDGE]
+                if inside:
+                    return tuple(Span(s.start + begin, s.end + begin, s.type) for s in inside)
+        return self.look(text)
 
     def look(self, text: str) -> tuple[Span, ...]:
         """What the detectors see in one text: for answers and for text that is not a task yet."""

@@ -173,6 +173,13 @@ class KeySettings(_Strict):
     rotation_days: int = Field(default=30, ge=0)  # an older key is warned about; 0: none is
 
 
+class PrivacySettings(_Strict):
+    """What the gate sees, and what happens to a task that is private because of it alone."""
+
+    operating_point: Literal["balanced", "strict"] = "balanced"
+    on_private: Literal["local", "redact"] = "local"
+
+
 class Settings(BaseSettings):
     """Everything, in one value. Environment variables UNDERSTUDY_POLICY, UNDERSTUDY_DIRECTOR__... override it."""
 
@@ -192,6 +199,7 @@ class Settings(BaseSettings):
     money: MoneySettings = MoneySettings()
     book: BookSettings = BookSettings()
     keys: KeySettings = KeySettings()
+    privacy: PrivacySettings = PrivacySettings()
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$"), AfterValidator(_name)], Provider] = Field(
         default_factory=dict
     )

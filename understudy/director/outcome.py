@@ -134,7 +134,7 @@ async def reply_of(
         data=data,
         session=trail.session,
         intent=decided.guess,
-        sensitivity=decided.verdict,
+        sensitivity=decided.told,
         policy_name=decided.policy.name,
         policy_hash=decided.policy.hash,
         agent=decided.decision.agent,

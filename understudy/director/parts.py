@@ -166,7 +166,7 @@ async def open_parts(
         return Parts(
             settings=settings,
             store=store,
-            gate=Gate(settings.private_paths),
+            gate=Gate(settings.private_paths, settings.privacy.operating_point),
             scorer=LocalScorer.load(),
             validators=validators(),
             fleet=listed.candidates,
