@@ -38,7 +38,7 @@ async def look_inside(response: Any) -> None:
     if not isinstance(body, dict):
         return
     table = cast("dict[str, Any]", body)
-    if not table.get("error") or _ANSWERS & set(table):
+    if not table.get("error") or any(table.get(key) for key in _ANSWERS):
         return
     raise ErrorInBody(_status_in(table), dict(response.headers), table)
 
