@@ -471,3 +471,17 @@ async def test_an_error_with_status_200_has_the_class_of_what_it_says(body: Any,
         failure = await one.fails()
         assert failure.failure is kind
         assert failure.charged
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+async def test_a_stream_may_come_in_any_pieces(size: int) -> None:
+    async with line("openai") as one:
+        raw = b"".join(
+            sse(
+                {"choices": [{"index": 0, "delta": {"content": "Good"}, "finish_reason": None}]},
+                {"choices": [{"index": 0, "delta": {"content": " day."}, "finish_reason": "stop"}]},
+                b"[DONE]",
+            )
+        ).replace(b"\n", b"\r\n")
+        one.stub.answer = Reply(chunks=[raw[at : at + size] for at in range(0, len(raw), size)])
+        assert (await one.ask(live=True)).text == "Good day."

@@ -271,17 +271,20 @@ async def _body(response: ClientResponse, sent: _Sent) -> bytes:
 
 async def _events(response: ClientResponse, sent: _Sent) -> AsyncIterator[bytes]:
     """The data of server-sent events, one line each, as every provider writes them."""
-    rest, total = b"", 0
+    rest: list[bytes] = []  # of a line whose end is not there yet; joined once, however many pieces it comes in
+    total = 0
     async for piece in response.content.iter_any():
         total += len(piece)
         if total > sent.most:
             raise _flood(sent)
-        *lines, rest = (rest + piece).split(b"\n")
+        begun, *lines = piece.split(b"\n")
+        rest.append(begun)
         for line in lines:
-            if line.startswith(b"data:"):
-                yield line[5:].strip()
-    if rest.startswith(b"data:"):
-        yield rest[5:].strip()
+            if (whole := b"".join(rest)).startswith(b"data:"):
+                yield whole[5:].strip()
+            rest = [line]
+    if (whole := b"".join(rest)).startswith(b"data:"):
+        yield whole[5:].strip()
 
 
 def _flood(sent: _Sent) -> CallFailed:
