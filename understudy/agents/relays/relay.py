@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from understudy.agents import failures
+from understudy.agents.disguised import status_in
 from understudy.agents.flood import LARGEST, LEAST, TOKEN
 from understudy.agents.readings import readings
 from understudy.agents.relays.openai import OpenAISpeech
@@ -228,10 +229,7 @@ def _says_something(choice: Body) -> bool:
 def _no_answer(body: object, sent: _Sent) -> CallFailed:
     """For what came with status 200 and is none: what it says of itself, if anything."""
     first = next(iter(tables(body)), body)  # Google's stream wraps its error in a list
-    said = table(first)
-    found = [table(said.get("error")).get("code"), *(said.get(key) for key in ("code", "statusCode", "status"))]
-    status = next((code for code in found if isinstance(code, int) and 400 <= code <= 599), None)
-    return failures.refused(status, sent.headers, first, sent.candidate, in_stream=True)
+    return failures.refused(status_in(table(first)), sent.headers, first, sent.candidate, in_stream=True)
 
 
 def _failed(error: Exception, sent: _Sent, call: Call, *, late: bool) -> CallFailed:
