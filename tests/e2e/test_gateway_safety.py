@@ -393,5 +393,9 @@ async def test_paths_and_methods_that_are_not_there(tmp_path: Path) -> None:
         assert (await http.get("/readyz")).status_code == 200
         for method, path, status in (("GET", "/nowhere", 404), ("GET", CHAT, 405), ("PUT", "/v1/jobs", 405)):
             answer = await http.request(method, path)
-            assert (answer.status_code, "error" in answer.json()) == (status, True)
+            code = {404: "not_found", 405: "method_not_allowed"}[status]
+            assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+            says = {404: "GET /openapi.json", 405: "takes POST alone"}[status]
+            assert says in answer.json()["error"]["message"]
+            assert answer.headers.get("allow") == (None if status == 404 else "POST")
         assert (await http.request("OPTIONS", CHAT, headers={"origin": "https://a.example"})).status_code == 405

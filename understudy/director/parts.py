@@ -91,12 +91,12 @@ class Parts:
         """The place of one call before its caller's budget; None where there is no limit to wait at."""
         if caller is None or caller.tokens_per_day is None:
             return None
-        least = partial(self._least, replace(call, tools=()), chain)  # of a tool loop each request is asked for
+        least = partial(self._least, call, chain)  # of a tool loop each request is asked for
         return Turn(self._allowance(caller), self.clock, partial(self.balance_of, caller), least)
 
     def _least(self, call: Call, chain: Sequence[Candidate]) -> int:
         """The fewest tokens any of these can reserve for this call."""
-        bounds: list[int] = []
+        call, bounds = replace(call, tools=()), list[int]()
         for candidate in chain:
             with contextlib.suppress(ConfigError):  # it has no key any more: dispatch will say so
                 bounds.append(self.worker(candidate).bound(call))
@@ -153,11 +153,13 @@ async def open_parts(
     from understudy.classifiers.gate import Gate
     from understudy.classifiers.local import LocalScorer
     from understudy.director.validators import validators
+    from understudy.policies import registry
     from understudy.store.shelves import open_pages
     from understudy.store.store import Store
 
     clock = clock or WallClock()
     store = await Store.open(home, clock)
+    registry.forget()  # the policies of now
     try:
         pages = await open_pages(settings.book.url, store.database, PageForm(), clock)
         listed = await roster(settings)

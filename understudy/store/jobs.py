@@ -120,7 +120,7 @@ class JobTable:
 
     def counts(self) -> dict[str, int]:
         """How many wait and run, of all callers."""
-        return self._database.glance(job_queue.counts)
+        return self._database.glance(job_queue.counts, whole=False)
 
     def has_work(self, most: int) -> bool:
         """Whether take() would change anything: a look that costs no writing."""

@@ -485,3 +485,20 @@ async def test_a_stream_may_come_in_any_pieces(size: int) -> None:
         ).replace(b"\n", b"\r\n")
         one.stub.answer = Reply(chunks=[raw[at : at + size] for at in range(0, len(raw), size)])
         assert (await one.ask(live=True)).text == "Good day."
+
+
+def test_thought_has_room_below_a_cap_that_shrank() -> None:
+    def sent(cap: int, **more: Any) -> dict[str, Any]:
+        body = {"messages": HELLO, **more}
+        return AnthropicSpeech().request(Chat("anthropic", body, 1, 1), "m", cap, stream=False)
+
+    thinking = {"type": "enabled", "budget_tokens": 4000}
+    edits = [{"type": "clear_thinking_20251015"}, {"type": "clear_tool_uses_20250919"}]
+    assert sent(8000, thinking=thinking)["thinking"] == thinking
+    assert sent(4000, thinking=thinking)["thinking"] == {"type": "enabled", "budget_tokens": 3999}
+    assert sent(1025, thinking=thinking)["thinking"]["budget_tokens"] == 1024
+    short = sent(1024, thinking=thinking, context_management={"edits": edits})
+    assert "thinking" not in short
+    assert short["context_management"] == {"edits": edits[1:]}
+    for other in ({"type": "adaptive"}, {"type": "disabled"}):
+        assert sent(64, thinking=other)["thinking"] == other

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from understudy.gateway.asking import Marks, aimed, is_named
 from understudy.gateway.dialects.given import Given, sse
 from understudy.gateway.dialects.refusals import Refusal
-from understudy.gateway.dialects.words import LARGEST_TEXT, Message, Wanted, chat_of, handed_on, is_remote, task_of
+from understudy.gateway.dialects.words import LARGEST_TEXT, Message, Wanted, chat_of, is_remote, task_of
 from understudy.gateway.fields import BadField, Table, flag, number, one_of, strings, table, tables, text, whole
 from understudy.types import Chat, Piece, Task
 
@@ -52,13 +52,15 @@ def _read(body: Table, marks: Marks) -> Wanted:
     images = [is_remote(url, name) for n, m in enumerate(messages) for url, name in _read_message(m, n)]
     _check_system(body.get("system"))
     kept, tools = _kept(body), _tools(body)
-    asked = _task(body, messages) if not (tools or images) else None
+    asked, more = _task(body, messages) if not (tools or images) else None, dict[str, Any]()
     if asked is None or is_named(model):
         chat = _handed(body, messages, {**kept, **tools}, images, plain=asked is not None)
-        asked = handed_on(asked, chat, _last_question(messages))
-    asked = replace(asked, max_tokens=whole(body, "max_tokens", 1, MOST_TOKENS))
+        # With the same in words beside it, where it can be said in words.
+        asked, more = asked or Task(_last_question(messages), remember=False), {"chat": chat, "plan": False}
+    cap = whole(body, "max_tokens", 1, MOST_TOKENS)
     known = frozenset(str(b.get("id")) for m in messages for b in _blocks(m) if b.get("type") == "tool_use")
-    return Wanted(aimed(asked, model, marks), model, stream=flag(body, "stream"), known=known)
+    aim = aimed(asked, model, marks, max_tokens=cap, **more)
+    return Wanted(aim, model, stream=flag(body, "stream"), known=known)
 
 
 def write(given: Given) -> Table:

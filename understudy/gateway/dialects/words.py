@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import msgspec
@@ -78,11 +78,6 @@ def task_of(messages: Iterable[Message]) -> Task | None:
         remember=False,
         plan=None if not history else False,
     )
-
-
-def handed_on(plain: Task | None, chat: Chat, question: str) -> Task:
-    """The task that carries a conversation: with the same in words beside it, where it can be said in words."""
-    return replace(plain or Task(question, remember=False), chat=chat, plan=False)
 
 
 def chat_of(
