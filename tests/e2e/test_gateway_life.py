@@ -198,6 +198,27 @@ async def test_what_cannot_be_served_is_told(tmp_path: Path, arguments: tuple[st
     assert out == b""
 
 
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_NOFILE"), reason="limits of another process: Linux alone")
+async def test_more_clients_than_files_cost_no_provider_its_name(tmp_path: Path) -> None:
+    async with Stub() as stub:
+        plays(stub, Says("Good day."))
+        config = write_config(tmp_path, {"groq": stub.url})
+        secret = await key_at(config, tmp_path)
+        async with program(config, tmp_path) as server:
+            _, hard = psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+            psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_NOFILE, (100, hard))
+            body = {"model": CLOUD, "messages": hello()}
+            crowd = [server.http(secret) for _ in range(150)]
+            answers = await asyncio.gather(*(c.post(CHAT, json=body) for c in crowd), return_exceptions=True)
+            told = [a.status_code for a in answers if not isinstance(a, BaseException)]
+            assert 0 < len(told) < 150, "who finds no place is sent away"
+            assert set(told) == {200}, "and who finds one is served"
+            for client in crowd:
+                await client.aclose()
+            await until(lambda: psutil.Process(server.process.pid).num_fds() < 80)
+            assert (await server.http(secret).post(CHAT, json=body)).status_code == 200
+
+
 async def test_a_key_is_printed_for_each_port_and_ends_with_the_next_of_it(tmp_path: Path) -> None:
     config = write_config(tmp_path, {"groq": "http://127.0.0.1:9"})
 
