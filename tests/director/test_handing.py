@@ -46,6 +46,12 @@ def test_what_looks_good_passes_at_once(text: str) -> None:
         "   ",
         "502 Bad",
         "data: {",
+        "up",
+        "Th",
+        "Error: ",
+        "no heal",
+        "('Conn",
+        "50",
     ],
 )
 def test_what_may_be_an_error_is_held_back(text: str) -> None:

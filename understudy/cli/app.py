@@ -125,6 +125,29 @@ def ask(  # noqa: PLR0917  typer makes the options of these parameters
 
 
 @app.command()
+def classify(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT|-]", help="The text; - reads it from stdin.")
+    ] = None,
+    jsonl: Annotated[
+        str | None, typer.Option("--jsonl", metavar="FILE|-", help="A text for each line: {id, text}.")
+    ] = None,
+    operating_point: Annotated[
+        str, typer.Option("--operating-point", metavar="{balanced,strict}", help="How much the gate takes for private.")
+    ] = "balanced",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each text.")] = False,
+) -> Work:
+    """Say what kind of task a text is, and whether it is private.
+
+    All of it on this machine: no network, no key, no configuration. A line that cannot be read gets an error in its
+    place, and the exit code is 2 at the end. A text that begins with a dash goes after --.
+    """
+    from understudy.cli.classify import classify as work
+
+    return lambda: work(tuple(words or ()), jsonl, operating_point, as_json=as_json)
+
+
+@app.command()
 def doctor(context: typer.Context, as_json: AsJson = False, config: Config = None) -> Work:
     """Say what is missing and how to mend it.
 
@@ -168,20 +191,87 @@ def agents(as_json: AsJson = False) -> Work:
     return lambda: work(as_json=as_json)
 
 
+Policy = Annotated[
+    str, typer.Argument(metavar="NAME", help="A released policy, an entry point's name, or a path: NAME.py, NAME.toml.")
+]
+
+
 @policies.command("list")
 def policy_list(as_json: AsJson = False) -> Work:
-    """List the released policies with the hashes of their sources."""
-    from understudy.cli.listing import policy_list as work
+    """List the released policies with the hashes of their sources, and those that packages offer."""
+    from understudy.cli.policies import policy_list as work
 
     return lambda: work(as_json=as_json)
 
 
 @policies.command("show")
-def policy_show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: AsJson = False) -> Work:
-    """Print a policy as a table."""
-    from understudy.cli.listing import policy_show as work
+def policy_show(name: Policy, as_json: AsJson = False) -> Work:
+    """Print a policy as a table.
+
+    Its own rows where it has some, else what it decides for each type of task with a model of every kind.
+    """
+    from understudy.cli.policies import policy_show as work
 
     return lambda: work(name, as_json=as_json)
+
+
+@policies.command("diff")
+def policy_diff(
+    one: Annotated[str, typer.Argument(metavar="A", help="A policy.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    whole: Annotated[bool, typer.Option("--all", help="Over the whole fact space: a hundred times as many.")] = False,
+    as_json: AsJson = False,
+) -> Work:
+    """Say for which facts two policies decide differently, and how.
+
+    The facts are laid out, not recorded: every type of task, label, wish and flag, with a model of every kind.
+    """
+    from understudy.cli.policies import policy_diff as work
+
+    return lambda: work(one, other, whole=whole, as_json=as_json)
+
+
+@policies.command("test")
+def policy_test(
+    name: Policy,
+    quick: Annotated[bool, typer.Option("--quick", help="Some facts of every kind, in place of all.")] = False,
+    as_json: AsJson = False,
+) -> Work:
+    """Try a policy over the whole fact space, and on its cases.
+
+    For all facts: an answer, private work on this machine only, nobody twice, caps that can be kept, the same again.
+    Its cases stand beside it in NAME.cases.toml. Exit code 5 when something does not hold.
+    """
+    from understudy.cli.policies import policy_test as work
+
+    return lambda: work(name, quick=quick, as_json=as_json)
+
+
+@policies.command("replay")
+def policy_replay(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    name: Policy,
+    since: Annotated[
+        str, typer.Option("--since", metavar="WHEN", help="90m, 24h, 7d ago; or a day or time: 2026-11-20[T15:00].")
+    ] = "7d",
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="FACT=VALUE,...", help="Such as intent=coding,quality=best; also policy=v1."),
+    ] = None,
+    rehearsal: Annotated[bool, typer.Option("--rehearsal", help="What the rehearsal fleet was asked.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Decide recorded tasks by another policy.
+
+    What would have changed, and what that would have come to by what the same models did for the same types of task;
+    what is not known is said to be unknown. Nothing is called.
+    """
+    from understudy.cli.policies import policy_replay as work
+
+    return _later(
+        lambda: work(_config(context, config), name, since=since, where=where, rehearsal=rehearsal, as_json=as_json)
+    )
 
 
 @callers.command("add")

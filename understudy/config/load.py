@@ -40,7 +40,15 @@ def load(chosen: str | Path | None = None) -> tuple[shape.Settings, Path | None]
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets in brackets without end
         what = "nested too deeply" if isinstance(error, RecursionError) else "a number in it is too long"
         raise ConfigError(f"{path} cannot be read ({what}).", remedy="Mend it.") from None
-    return parse(table, str(path)), path
+    return parse(_placed(table, path), str(path)), path
+
+
+def _placed(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """A policy of one's own lies where the configuration says, seen from there."""
+    policy = table.get("policy")
+    if not isinstance(policy, str) or not ("/" in policy or policy.endswith((".py", ".toml"))):
+        return table
+    return {**table, "policy": str(path.parent / Path(policy).expanduser())}
 
 
 def _read(path: Path) -> str | None:

@@ -185,7 +185,8 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    policy: str = "v1"
+    policy: str = "v1"  # a name, or where a policy of one's own lies
+    phase: int = Field(default=4, ge=1, le=4)  # of the policy orchestra
     director: DirectorSettings = DirectorSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     money: MoneySettings = MoneySettings()

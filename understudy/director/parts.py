@@ -153,11 +153,13 @@ async def open_parts(
     from understudy.classifiers.gate import Gate
     from understudy.classifiers.local import LocalScorer
     from understudy.director.validators import validators
+    from understudy.policies import registry
     from understudy.store.shelves import open_pages
     from understudy.store.store import Store
 
     clock = clock or WallClock()
     store = await Store.open(home, clock)
+    registry.forget()  # the policies of now
     try:
         pages = await open_pages(settings.book.url, store.database, PageForm(), clock)
         listed = await roster(settings)

@@ -81,7 +81,9 @@ def record_of(
 ) -> dict[str, Any]:
     """What the store keeps: everything but the texts. `fleet` is the hash under which the candidates are kept."""
     kept = {k: v for k, v in told.items() if k not in ("text", "data")}
+    decided_by = {"name": trail.policy, "hash": trail.policy_hash} if trail.policy else None
     return {
+        "policy": decided_by,  # of a failure too
         **kept,
         # A step's are in the step's own record.
         "attempts": [attempt_to_dict(a) for a in trail.attempts] if trail.below else told["attempts"],

@@ -22,6 +22,7 @@ class Trail:
     caller: Caller | None = None  # who pays for all of it, its steps too
     intent: str = ""  # as soon as it is known; the policy too
     policy: str = ""
+    policy_hash: str = ""
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     below: list[Attempt] = field(default_factory=list[Attempt])  # of the steps of a plan, which keep their own records
     skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 from dataclasses import replace
 
 from understudy.agents.specialists import BARE, specialist
 from understudy.config.settings import Provider
 from understudy.director import budget
+from understudy.director.advising import adviser_of, asks
 from understudy.director.classify import classify
 from understudy.director.decided import Decided
 from understudy.director.fitting import fit_for
@@ -42,6 +44,7 @@ from understudy.types import (
 )
 
 ON_CALLS = frozenset({"not_error", "not_truncated", "tool_calls"})  # checks that hold for a tool call too
+HOUR = 3_600  # seconds
 LARGE = 20_000  # characters from which judging is worth a change of threads
 
 
@@ -64,6 +67,7 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     if task.candidate is None:  # else nobody but that one is asked
         _, left = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
     standings = await parts.book.standings(fleet)
+    director = parts.find(parts.settings.director.candidate)
     facts = Facts(
         intent=guess.intent,
         probability=guess.probability,
@@ -80,15 +84,19 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
         handed=task.chat is not None,
         sticky=parts.ties.of(task.chat.tie) if task.chat is not None else "",
         explicit_intent=guess.by == "caller",
-        director_left=left if parts.find(parts.settings.director.candidate) else 0,
+        director_left=left if director is not None else 0,
         rotation=parts.turns,
         fleet=fleet,
+        director=director.domain if director is not None and director in fleet else "",
+        phase=parts.settings.phase,
+        hour=int(trail.started // HOUR),
+        draw=drawn(trail.id),
         resting=tuple(sorted(s.domain for s in standings if s.wait > 0)),
         standings=standings,
     )
     policy = registry.load(registry.NAMED if task.candidate is not None else task.policy or parts.settings.policy)
     decision = policy.decide(facts)
-    trail.intent, trail.policy = str(guess.intent), policy.name
+    trail.intent, trail.policy, trail.policy_hash = str(guess.intent), policy.name, policy.hash
     if verdict.sensitivity is Sensitivity.PRIVATE:
         local = {c.domain for c in parts.fleet if c.local}
         decision = replace(decision, chain=tuple(link for link in decision.chain if link.domain in local))
@@ -106,9 +114,10 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     if task.chat is not None and task.chat.live is not None and decision.live:
         names = {c.name for c in chain}
         prefix = Prefix(task.chat.live, Began(trail.id, names.pop() if len(names) == 1 else "", decided.policy.name))
+    adviser = adviser_of(parts, trail, decided)
     call = Call(
         prompt=render(task),
-        instructions="\n\n".join(text for text in (role.instructions, task.instructions) if text),
+        instructions="\n\n".join(t for t in (role.instructions, adviser.instructions, task.instructions) if t),
         history=task.history,
         schema=task.schema,
         output_cap=min(decision.output_cap, role.output_cap),
@@ -128,11 +137,12 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         asked = tuple(c for c in checks if c in ON_CALLS) if answer.calls else checks
         if task.chat is not None and task.chat.dialect == "embeddings":
             asked = ()  # vectors; how many there are was counted where they came in
-        done = await validate(answer, task, asked, parts.validators)
-        if decision.judge == "none" or any(not c.passed for c in done):
-            return done
-        trail.stage("judge", candidate.name)
-        return (*done, *await judge(parts, trail, decided, answer.text, candidate))
+        question = asks(answer.text) if decision.advice else None
+        done = (question,) if question else await validate(answer, task, asked, parts.validators)
+        if decision.judge != "none" and all(c.passed for c in done):
+            trail.stage("judge", candidate.name)
+            done = (*done, *await judge(parts, trail, decided, answer.text, candidate))
+        return await adviser.advised(done, answer.text, candidate)
 
     def record(made: Attempt) -> None:
         trail.attempts.append(made)
@@ -179,10 +189,21 @@ def _heard(chat: Chat | None, prefix: Prefix | None) -> Chat | None:
     return replace(chat, live=prefix and prefix.hear)
 
 
+def drawn(id: str, use: str = "draw") -> float:  # noqa: A002 - the field's word
+    """Evenly from 0 to 1, the same for the same id: ids are drawn by the system."""
+    digest = hashlib.blake2b(id.encode(), digest_size=6, person=use.encode()).digest()
+    return round(int.from_bytes(digest) / 2**48, 6)
+
+
 def narrowed(task: Task, caller: Caller | None) -> Task:
     """The task as its caller's key allows it. Raises Forbidden."""
     if caller is None:
         return task
+    if task.policy is not None and task.policy != caller.policy and registry.is_path(task.policy):
+        raise Forbidden(  # a path may be any file of this machine, and reading one runs it
+            "A request names a policy by its name, never by a path.",
+            remedy="Let the server's configuration name the file, or install it as an entry point.",
+        )
     if caller.policy is not None and (task.candidate is not None or task.policy not in (None, caller.policy)):
         raise Forbidden(
             f"The key {caller.name} allows no policy but {caller.policy}.",

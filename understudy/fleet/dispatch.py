@@ -363,6 +363,8 @@ def _room(call: Call, candidate: Candidate) -> int:
 
 def _with_reason(call: Call, wrong: Check) -> Call:
     reason = f"Your last answer was rejected ({wrong.name}: {wrong.reason}). Answer again and mend that."
+    if wrong.advice:
+        reason = f"{reason}\n\nAdvice: {wrong.advice}"
     chat = call.chat and with_remark(call.chat, reason)
     return replace(call, prompt=f"{call.prompt}\n\n{reason}", chat=chat)
 

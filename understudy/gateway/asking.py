@@ -58,9 +58,19 @@ def marks_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> Marks:
         if not isinstance(value, str) or len(value) > 200:
             raise BadField(f"metadata.{name}", "it must be a string of at most 200 characters")
         found[name] = value.strip()
+    said_so = (*_all(headers, "x-understudy-sensitivity"), said.get("sensitivity"))
+    if any(isinstance(one, str) and one.strip().lower() == Sensitivity.PRIVATE for one in said_so):
+        found["sensitivity"] = Sensitivity.PRIVATE  # whoever says it is right, wherever it is said
     if not found.get("session"):  # Claude Code names its own
         found["session"] = headers.get("x-claude-code-session-id", "")[:200]
     return Marks(**found)
+
+
+def _all(headers: Mapping[str, str], name: str) -> list[str]:
+    """Every value of a header, the parts of one too: some clients and proxies join what is said twice."""
+    several = getattr(headers, "getlist", None)
+    values: list[str] = several(name) if several is not None else [headers.get(name, "")]
+    return [part for value in values for part in value.split(",")]
 
 
 def aimed(task: Task, model: str, marks: Marks, **more: Any) -> Task:

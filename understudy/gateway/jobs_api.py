@@ -18,7 +18,7 @@ from understudy.gateway.dialects.given import sse
 from understudy.gateway.fields import BadField, Table, number, one_of, parse, table, text, whole
 from understudy.gateway.limits import Slow, TooLarge
 from understudy.gateway.service import Service
-from understudy.types import Caller, Intent, Priority, Quality, Task
+from understudy.types import Caller, Intent, Priority, Quality, Sensitivity, Task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -145,9 +145,11 @@ def _task(body: Table, marks: Marks) -> Task:
 
 
 def _marked(body: Table, marks: Marks) -> Marks:
-    """What a task says of itself; a header goes before."""
+    """What a task says of itself; a header goes before, but for what raises the sensitivity."""
     own = {name: text(body, name, longest=200) or "" for name in ("sensitivity", "policy")}
-    return replace(marks, **{name: getattr(marks, name) or value for name, value in own.items()})
+    marked = replace(marks, **{name: getattr(marks, name) or value for name, value in own.items()})
+    private = own["sensitivity"].strip().lower() == Sensitivity.PRIVATE
+    return replace(marked, sensitivity=Sensitivity.PRIVATE) if private else marked
 
 
 def _timed(task: Task, body: Table) -> Task:

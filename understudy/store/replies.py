@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from understudy.store.database import Database
 from understudy.store.ids import check_id
 from understudy.store.rows import Row, is_number, sound
 
+PAGE = 500  # replies read at a time
 KEPT = 100_000  # replies, some 200 MB; older ones go, and their tokens with them
 TEXTS = frozenset(
     {"text", "data", "prompt", "answer", "history", "instructions", "messages", "user", "assistant", "title", "content"}
@@ -141,6 +142,26 @@ class Replies:
             return tuple(sound(db.execute(query, (*values, min(n, 2**31))), _record))
 
         return await self._database.read(look)
+
+    async def each(self, since: float) -> AsyncIterator[dict[str, Any]]:
+        """Those that began at this time or later, in seconds since the epoch, as they were kept; no damaged ones.
+
+        They are read a page at a time, so that thousands of them hold nobody up.
+        """
+        after = 0
+
+        def look(db: sqlite3.Connection) -> tuple[int, tuple[dict[str, Any], ...]]:
+            query = "SELECT id, record, seq FROM replies WHERE seq > ? AND at >= ? ORDER BY seq LIMIT ?"
+            rows = db.execute(query, (after, since, PAGE)).fetchall()
+            return (rows[-1][2] if rows else 0), tuple(sound([row[:2] for row in rows], _record))
+
+        while True:
+            last, page = await self._database.read(look)
+            for record in page:
+                yield record
+            if not last:
+                return
+            after = last
 
     async def economics(self, session: str | None = None, since: float | None = None) -> Economics:
         """Tokens, what was paid and the list price, per role and per candidate."""

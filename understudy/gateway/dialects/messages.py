@@ -212,6 +212,8 @@ def _read_block(block: Table, name: str) -> Iterable[tuple[str, str]]:
     kind = one_of(block.get("type"), f"{name}.type", BLOCKS)
     if kind == "text" and not isinstance(block.get("text"), str):
         raise BadField(f"{name}.text", "it must be a string")
+    if kind == "document":
+        yield from _read_document(block, name)
     if kind == "image":
         source = table(block.get("source"), f"{name}.source")
         if one_of(source.get("type"), f"{name}.source.type", ("base64", "url")) == "url":
@@ -230,6 +232,23 @@ def _read_block(block: Table, name: str) -> Iterable[tuple[str, str]]:
         if inner is not None and not isinstance(inner, str):
             for place, below in enumerate(tables(inner, f"{name}.content")):
                 yield from _read_block(below, f"{name}.content[{place}]")
+
+
+def _read_document(block: Table, name: str) -> Iterable[tuple[str, str]]:
+    """What is in a PDF nobody here can read; any other document is text that can be."""
+    source = table(block.get("source"), f"{name}.source")
+    kind = one_of(source.get("type"), f"{name}.source.type", ("text", "base64", "url", "content", "file"))
+    data = source.get("data")
+    if kind in ("text", "base64") and not isinstance(data, str):
+        raise BadField(f"{name}.source.data", "it must be a string")
+    if kind == "base64" and source.get("media_type") != "application/pdf":
+        raise BadField(f"{name}.source.media_type", "it must be application/pdf", remedy="Send text as it is.")
+    if kind == "url":
+        is_remote(text(source, "url", longest=2_000) or "", f"{name}.source.url")
+    inner = source.get("content")
+    if kind == "content" and not isinstance(inner, str):
+        for place, below in enumerate(tables(inner, f"{name}.source.content")):
+            yield from _read_block(below, f"{name}.source.content[{place}]")
 
 
 def _check_system(system: object) -> None:
