@@ -100,6 +100,7 @@ async def test_a_named_candidate_is_heard_at_once(tmp_path: Path, path: str) -> 
             gate.set()
             await reading
         assert text_in(path, bytes(raw)) == TEXT, "each piece once"
+        await until(server.audit)  # a thread writes it
         assert told == {"reply-id": server.audit()[-1]["reply"], "candidate": MODEL, "policy": "named"}
 
 
