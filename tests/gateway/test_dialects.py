@@ -89,6 +89,11 @@ def test_what_is_wrong_is_named(field: str, body: dict[str, Any]) -> None:
     assert caught.value.field == field
 
 
+def test_a_limit_is_told_as_people_write_it() -> None:
+    with pytest.raises(BadField, match=r"from 1 to 1,000,000\."):
+        read(max_tokens=0)
+
+
 def test_anthropic_needs_a_cap_and_knows_its_blocks() -> None:
     body = {"model": "understudy/auto", "messages": HI}
     with pytest.raises(BadField, match="max_tokens"):

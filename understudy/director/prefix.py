@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from understudy.types import Piece
+from understudy.types import Began, Piece
 
 HELD = 400  # characters; an error message that is the whole answer is shorter
 # How errors, error pages and notices of providers, proxies and sockets begin; few answers do.
@@ -38,6 +38,7 @@ class Prefix:
     """Between a worker and a reader. What it has let pass cannot be taken back: released says so."""
 
     told: Callable[[Piece], None]
+    began: Began | None = None  # told with the first piece
     released: bool = False
     _held: list[Piece] = field(default_factory=list[Piece])
 
@@ -54,7 +55,8 @@ class Prefix:
         """What is held back is good: the answer was accepted, or is too long to be an error."""
         self.released = True
         for piece in self._held:
-            self.told(piece)
+            began, self.began = self.began, None
+            self.told(piece if began is None else replace(piece, began=began))
         self._held.clear()
 
     def forget(self) -> None:

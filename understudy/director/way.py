@@ -27,6 +27,7 @@ from understudy.tokens import estimate
 from understudy.types import (
     Answer,
     Attempt,
+    Began,
     Call,
     Caller,
     Candidate,
@@ -113,8 +114,11 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     # A conversation that is handed on has its instructions in it.
     role = BARE if task.chat is not None or decision.agent == BARE.name else specialist(decision.agent)
     checks = tuple(dict.fromkeys((*decision.checks, *(() if task.schema else role.checks))))
-    prefix = Prefix(task.chat.live) if task.chat is not None and task.chat.live is not None and decision.live else None
     chain = tuple(parts.by_domain[link.domain] for link in decision.chain)
+    prefix: Prefix | None = None
+    if task.chat is not None and task.chat.live is not None and decision.live:
+        names = {c.name for c in chain}
+        prefix = Prefix(task.chat.live, Began(trail.id, names.pop() if len(names) == 1 else "", decided.policy.name))
     adviser = adviser_of(parts, trail, decided)
     call = Call(
         prompt=render(task),
