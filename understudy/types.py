@@ -99,11 +99,21 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Began:
+    """What is known of a reply when its first piece passes on. candidate: empty where several may yet give it."""
+
+    reply_id: str
+    candidate: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A part of an answer that is still being written."""
 
     text: str = field(default="", repr=False)
     thought: str = field(default="", repr=False)  # reasoning, where a server shows it
+    began: Began | None = None  # of the first that passes on
 
 
 @dataclass(frozen=True, slots=True)

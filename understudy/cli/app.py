@@ -28,6 +28,10 @@ callers = typer.Typer(help="The keys of those who ask over the wire.", rich_mark
 app.add_typer(callers, name="key")
 nanobots = typer.Typer(help="understudy as nanobot's model.", rich_markup_mode=None, no_args_is_help=False)
 app.add_typer(nanobots, name="nanobot")
+campaigns = typer.Typer(
+    help="Many tasks: planned before anything is called.", rich_markup_mode=None, no_args_is_help=False
+)
+app.add_typer(campaigns, name="campaign")
 
 Work = Callable[[], int]  # returns the exit code
 Config = Annotated[str | None, typer.Option("--config", metavar="PATH", help="The configuration file.")]
@@ -122,6 +126,29 @@ def ask(  # noqa: PLR0917  typer makes the options of these parameters
         session=_session(context, session),
     )
     return _later(lambda: ask_for(_config(context, config), wishes, as_json=as_json, stream=stream))
+
+
+@app.command()
+def classify(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT|-]", help="The text; - reads it from stdin.")
+    ] = None,
+    jsonl: Annotated[
+        str | None, typer.Option("--jsonl", metavar="FILE|-", help="A text for each line: {id, text}.")
+    ] = None,
+    operating_point: Annotated[
+        str, typer.Option("--operating-point", metavar="{balanced,strict}", help="How much the gate takes for private.")
+    ] = "balanced",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each text.")] = False,
+) -> Work:
+    """Say what kind of task a text is, and whether it is private.
+
+    All of it on this machine: no network, no key, no configuration. A line that cannot be read gets an error in its
+    place, and the exit code is 2 at the end. A text that begins with a dash goes after --.
+    """
+    from understudy.cli.classify import classify as work
+
+    return lambda: work(tuple(words or ()), jsonl, operating_point, as_json=as_json)
 
 
 @app.command()
@@ -303,7 +330,10 @@ def key_list(context: typer.Context, as_json: AsJson = False, config: Config = N
 
 @callers.command("revoke")
 def key_revoke(
-    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")], config: Config = None
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    as_json: AsJson = False,
+    config: Config = None,
 ) -> Work:
     """Make a key stop working.
 
@@ -311,7 +341,7 @@ def key_revoke(
     """
     from understudy.cli.callers import revoke as work
 
-    return _later(lambda: work(_config(context, config), name))
+    return _later(lambda: work(_config(context, config), name, as_json=as_json))
 
 
 @nanobots.command("init")
@@ -337,6 +367,59 @@ def nanobot_init(
 
     own = context.find_root().params.get("config")
     return lambda: work(config, api_base=api_base, mcp=mcp, yes=yes, as_json=as_json, config=own)
+
+
+@campaigns.command("plan")
+def campaign_plan(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A TOML file; see docs/campaigns.md.")],
+    accounts: Annotated[
+        list[str] | None,
+        typer.Option("--accounts", metavar="NAME=N", help="As if there were N accounts; again for more."),
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option("--deadline", metavar="TIME", help="In place of the SPEC's: 8h, 14days.")
+    ] = None,
+    usd: Annotated[float | None, typer.Option("--usd", metavar="N", min=0, help="The money, likewise.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every model, not the best of each provider and plan.")] = False,
+    electricity: Annotated[
+        float | None, typer.Option("--electricity", metavar="USD", min=0, help="Of a kWh; else 0.15.")
+    ] = None,
+    gpu_price: Annotated[
+        float | None, typer.Option("--gpu-price", metavar="USD", min=0, help="Of a GPU you would buy.")
+    ] = None,
+    gpu_watts: Annotated[float | None, typer.Option("--gpu-watts", metavar="N", min=1, help="It takes.")] = None,
+    gpu_rent: Annotated[
+        float | None, typer.Option("--gpu-rent", metavar="USD", min=0, help="Of an hour of a GPU you would rent.")
+    ] = None,
+    gpu_speed: Annotated[
+        float | None, typer.Option("--gpu-speed", metavar="N", min=0.01, help="Tokens it writes in a second.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="MODEL", help="Whose price the GPU is compared with.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Say what a campaign takes, before anything is called.
+
+    How many calls and tokens; who could answer them, in how many days under which limit and for how many dollars; the
+    best mix; what to shrink when deadline or money do not suffice; and when a GPU of one's own pays. No key and no
+    network is needed.
+    """
+    from understudy.cli.campaign import Wishes
+    from understudy.cli.campaign import plan as work
+
+    gpu = {
+        "electricity_usd": electricity,
+        "price_usd": gpu_price,
+        "watts": gpu_watts,
+        "rent_usd": gpu_rent,
+        "tokens_per_second": gpu_speed,
+        "against": against,
+    }
+    wishes = Wishes(accounts=tuple(accounts or ()), deadline=deadline, usd=usd, gpu=gpu)
+    return lambda: work(_config(context, config), spec, wishes, every=every, as_json=as_json)
 
 
 @app.command()

@@ -180,6 +180,13 @@ class ShadowSettings(_Strict):
     share: float = Field(default=0.0, ge=0, le=1)  # of all tasks
 
 
+class PrivacySettings(_Strict):
+    """What the gate sees, and what happens to a task that is private because of it alone."""
+
+    operating_point: Literal["balanced", "strict"] = "balanced"
+    on_private: Literal["local", "redact"] = "local"
+
+
 class Settings(BaseSettings):
     """Everything, in one value. Environment variables UNDERSTUDY_POLICY, UNDERSTUDY_DIRECTOR__... override it."""
 
@@ -200,6 +207,7 @@ class Settings(BaseSettings):
     book: BookSettings = BookSettings()
     keys: KeySettings = KeySettings()
     shadow: ShadowSettings = ShadowSettings()
+    privacy: PrivacySettings = PrivacySettings()
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$"), AfterValidator(_name)], Provider] = Field(
         default_factory=dict
     )

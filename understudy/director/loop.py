@@ -29,7 +29,7 @@ async def go(parts: Parts, trail: Trail, task: Task, *, session_private: bool = 
     decided: Decided | None = None
     try:
         decided = await decide(parts, trail, task, session_private=session_private)
-        if decided.decision.plan and task.plan is not False:
+        if decided.decision.plan and decided.task.plan is not False:
             planned = await go_planned(parts, trail, decided, go)
             if planned is not None:
                 return await _keep(parts, trail, decided, planned)

@@ -94,12 +94,12 @@ class Parts:
         """The place of one call before its caller's budget; None where there is no limit to wait at."""
         if caller is None or caller.tokens_per_day is None:
             return None
-        least = partial(self._least, replace(call, tools=()), chain)  # of a tool loop each request is asked for
+        least = partial(self._least, call, chain)  # of a tool loop each request is asked for
         return Turn(self._allowance(caller), self.clock, partial(self.balance_of, caller), least)
 
     def _least(self, call: Call, chain: Sequence[Candidate]) -> int:
         """The fewest tokens any of these can reserve for this call."""
-        bounds: list[int] = []
+        call, bounds = replace(call, tools=()), list[int]()
         for candidate in chain:
             with contextlib.suppress(ConfigError):  # it has no key any more: dispatch will say so
                 bounds.append(self.worker(candidate).bound(call))
@@ -169,7 +169,7 @@ async def open_parts(
         return Parts(
             settings=settings,
             store=store,
-            gate=Gate(settings.private_paths),
+            gate=Gate(settings.private_paths, settings.privacy.operating_point),
             scorer=LocalScorer.load(),
             validators=validators(),
             fleet=listed.candidates,

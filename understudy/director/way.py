@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 
 from understudy.agents.specialists import BARE, specialist
+from understudy.classifiers.redaction import Redaction, redact
 from understudy.config.settings import Provider
 from understudy.director import budget
 from understudy.director.advising import adviser_of, asks
@@ -26,9 +27,11 @@ from understudy.tokens import estimate
 from understudy.types import (
     Answer,
     Attempt,
+    Began,
     Call,
     Caller,
     Candidate,
+    Chat,
     Check,
     Facts,
     Guess,
@@ -51,6 +54,10 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     trail.stage("gate")
     task = narrowed(task, trail.caller)
     verdict = await _judged(parts, task, session_private)
+    redaction = await _redacted(parts, task, verdict)
+    if redaction is not None:  # from here on, nobody sees the task as it was
+        task, verdict = redaction.task, Verdict(Sensitivity.PUBLIC)
+        trail.note(f"Redacted before it was sent: {redaction.summary}.")
     trail.stage("classify")
     prompt = render(task)
     tokens = estimate(prompt) + sum(estimate(t.user + t.assistant) for t in task.history)
@@ -100,17 +107,20 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
         decision = replace(decision, chain=tuple(link for link in decision.chain if link.domain in local))
     if task.candidate is None:
         trail.shadow = shadow(parts.shadow, parts.settings.shadow.share, trail.id, facts, decision)
-    return Decided(task, verdict, guess, facts, decision, policy)
+    return Decided(task, verdict, guess, facts, decision, policy, redaction)
 
 
 async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     """Dispatch along the chain; every answer is validated, and judged where the policy asks for it."""
-    task, decision = decided.task, decided.decision
+    task, decision, redaction = decided.task, decided.decision, decided.redaction
     # A conversation that is handed on has its instructions in it.
     role = BARE if task.chat is not None or decision.agent == BARE.name else specialist(decision.agent)
     checks = tuple(dict.fromkeys((*decision.checks, *(() if task.schema else role.checks))))
-    prefix = Prefix(task.chat.live) if task.chat is not None and task.chat.live is not None and decision.live else None
     chain = tuple(parts.by_domain[link.domain] for link in decision.chain)
+    prefix: Prefix | None = None
+    if task.chat is not None and task.chat.live is not None and decision.live:
+        names = {c.name for c in chain}
+        prefix = Prefix(task.chat.live, Began(trail.id, names.pop() if len(names) == 1 else "", decided.policy.name))
     adviser = adviser_of(parts, trail, decided)
     call = Call(
         prompt=render(task),
@@ -124,7 +134,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         tools=() if decided.private else role.tools,
         role=Role.WORKER,
         sensitivity=decided.verdict.sensitivity,
-        chat=task.chat and replace(task.chat, live=prefix and prefix.hear),
+        chat=_heard(task.chat, prefix),
     )
 
     async def accept(answer: Answer, candidate: Candidate) -> tuple[Check, ...]:
@@ -135,7 +145,13 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         if task.chat is not None and task.chat.dialect == "embeddings":
             asked = ()  # vectors; how many there are was counted where they came in
         question = asks(answer.text) if decision.advice else None
-        done = (question,) if question else await validate(answer, task, asked, parts.validators)
+        if question is not None:
+            done = (question,)
+        elif redaction is None:
+            done = await validate(answer, task, asked, parts.validators)
+        else:  # what the caller will get is what must be valid; what goes back to who wrote it has no value in it
+            whole = replace(answer, text=redaction.restored(answer.text))
+            done = tuple(map(redaction.hidden, await validate(whole, redaction.original, asked, parts.validators)))
         if decision.judge != "none" and all(c.passed for c in done):
             trail.stage("judge", candidate.name)
             done = (*done, *await judge(parts, trail, decided, answer.text, candidate))
@@ -172,11 +188,20 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         trail.note(f"The day's tokens of this key had room for an answer of {shorter:,} only.")
     if walk.answer is None or walk.candidate is None:
         raise explain_failure(walk, decided, parts.clock.now(), room=shorter)
+    if redaction is not None:
+        walk.answer = replace(walk.answer, text=redaction.restored(walk.answer.text))
     if prefix is not None:
         prefix.end()
     if task.chat is not None:
         parts.ties.keep(task.chat.tie, walk.candidate.domain)
     return walk
+
+
+def _heard(chat: Chat | None, prefix: Prefix | None) -> Chat | None:
+    """The conversation, of whose answer nothing passes on but through the prefix."""
+    if chat is None or (chat.live is None and prefix is None):
+        return chat
+    return replace(chat, live=prefix and prefix.hear)
 
 
 def narrowed(task: Task, caller: Caller | None) -> Task:
@@ -193,6 +218,8 @@ def narrowed(task: Task, caller: Caller | None) -> Task:
             f"The key {caller.name} allows no policy but {caller.policy}.",
             remedy="Name that one, or none at all; and no candidate, for the policy chooses it.",
         )
+    if caller.policy is None and not caller.private:
+        return task
     sensitivity = Sensitivity.PRIVATE if caller.private else task.sensitivity
     return replace(task, policy=caller.policy or task.policy, sensitivity=sensitivity)
 
@@ -204,6 +231,12 @@ async def _judged(parts: Parts, task: Task, session_private: bool) -> Verdict:
     if size < LARGE:
         return parts.gate.judge(task, session_private)
     return await asyncio.to_thread(parts.gate.judge, task, session_private)
+
+
+async def _redacted(parts: Parts, task: Task, verdict: Verdict) -> Redaction | None:
+    if parts.settings.privacy.on_private != "redact" or verdict.sensitivity is Sensitivity.PUBLIC:
+        return None
+    return await asyncio.to_thread(redact, parts.gate, task, verdict)
 
 
 async def _guessed(parts: Parts, trail: Trail, task: Task, sensitivity: Sensitivity, tokens: int) -> Guess:

@@ -45,6 +45,7 @@ BREATH = 0.5  # seconds before the only candidate is asked again
 DISGUISED = frozenset({"not_empty", "not_error"})  # checks whose no says more of the provider than of the answer
 SOON = 5.0  # seconds after which a trouble has often passed, where nobody knows better
 TIME_IS_UP = "the deadline has passed"
+SIZE = ("too large: ", "context: ")  # how the reason begins that no waiting changes
 
 __all__ = ["Dispatcher", "Errand", "Timing", "Walk", "attempt"]
 

@@ -29,9 +29,13 @@ _FIRST = Needles(
         "rue |avenue |boulevard |calle |c/ |avenida |avda|paseo |plaza |via |viale |piazza |corso |vicolo |"
         "largo |rua |travessa |praça |ul. |ulica |al. |place |chemin |allée |impasse |quai |rúa |carrer |"
         "strada |ulitsa |улица |ул. |проспект |пр. |λεωφόρος |οδός |jalan |jl. |carretera |camino |cours |"
-        "route de |piazzetta |av. "
+        "route de |piazzetta |av. |شارع |طريق |улицы |улице |переулок |шоссе |набережная |бульвар |вулиця |"
+        "вул. |ulicy |aleja |"
+        "os. |plac |pl. |strada |str. |calea |bulevardul |bd. |lungomare |largo |alameda |av |rúa |ronda |passeig |"
+        "passage |sentier |ruelle |faubourg |jl |jalan |đường |phố |soi |thanon "
     )
 )
+_OTHERWISE = frozenset(("place ", "cours ", "via ", "route de ", "largo ", "camino ", "plaza ", "str. ", "os. "))
 _NAMED = re.compile(rf"(?:{_NAME},? ){{1,6}}(?:nº? ?|no\. ?|n° ?)?\d{{1,5}}\b")
 _NUMBERED = re.compile(r"(?<![\w.])\d{1,5}(?: ?(?:bis|ter|[a-d]))?,? $")
 # Germanic, Nordic, Slavic and Hungarian: the word for a way ends the name, or stands behind it; then the number.
@@ -84,13 +88,43 @@ _ANNOUNCED = Needles(
 _HOUSE = re.compile(
     rf"[\s:,'\"\-]{{0,12}}(?:is |to |the |it is |will be |of |at |now ){{0,3}}(?:[\s:]{{0,10}})"
     rf"(?P<place>(?:\d{{1,5}}[A-Za-z]?(?:[ /\-]\d{{1,5}})?,?\s{{1,2}}(?:{_NAME} ){{0,2}}{_CAP}|"
-    rf"\d{{2,6}} (?:{_NAME} ){{1,3}}\d{{1,4}}|(?:{_CAP}[ ,]{{1,2}}|de |la |der |van |den |af "
+    rf"\d{{2,6}} (?:{_NAME} ){{1,3}}\d{{1,4}}|\d{{1,5}} \d{{1,5}} (?:{_NAME} ?){{1,2}}|(?:{_CAP}[ ,]{{1,2}}|de |"
+    rf"la |der |van |den |af "
     rf"){{1,5}}\d{{1,5}})\b)"
 )
 # "9791 Markt 84", "5570 Kaarikatu 32": a number on both sides of a name in capitals.
 _TWICE = re.compile(
     rf"(?<![\w.,:/\-])\d{{2,6}} (?:{_CAP} ){{0,3}}[^\W\d_a-z][\w'’.\-]{{3,30}} "
     rf"\d{{1,4}}(?![\w%:/]|\.\d)"
+)
+# A name and a house number behind a word for where: "is on Pod Lipami 1677", "side of Joaquín Suárez 2906".
+_NAME_NUMBER = re.compile(
+    r"(?<![\w.])(?:on|of|at|to|near|is|and|opposite|behind|outside|along|in der|am|an der|en|sur|auf)"
+    rf" (?:the )?(?P<place>(?:\d{{2,6}} )?(?:(?:{_CAP}|de|la|del|der|van|den|af|na|pod|di|da|"
+    rf"do) ){{0,3}}(?P<last>[^\W\d_a-z][\w'’\-]{{4,30}}) "
+    rf"(?P<number>\d{{2,4}}[a-d]?)(?: St\b)?)(?=[.,;!?)\"]|\n|$| (?:in|and|to|for|which|because|where|by|near|at)\b)"
+)
+_COUNTED = re.compile(
+    r"(?i:jan|feb|mar(?:ch|s)|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez|apollo|boeing|airbus|channel|"
+    r"route|windows|"
+    r"chapter|psalm|formula|section|article|python|version|grade|table|figure|volume|episode|season|bowl|olympi|"
+    r"euro|class|"
+    r"level|block|gate|room|highway|interstate|area|studio|station|terminal|platform|pages?|part|group|unit|"
+    r"phase|type|model|"
+    r"ryzen|snapdragon|geforce|radeon|xbox|playstation|galaxy|iphone|pentium|title|regulation|directive|"
+    r"resolution|exodus|"
+    r"genesis|isaiah|corinthians|step|number|line|question|problem|exercise|example|equation|theorem|lemma|"
+    r"answer|option|"
+    r"world|cup|expo|summer|winter|spring|fall|war|act|scene|opus|symphony|sonata|concerto|catch|fahrenheit|"
+    r"ferrari|porsche|"
+    r"mercedes|audi|peugeot|renault|toyota|nasdaq|fortune|forbes|russell|nikkei|django|angular|ubuntu|debian|"
+    r"fedora|office|"
+    r"photoshop|internet|covid|agenda|vision|century|district|bundesliga|serie|legion|regiment|division|"
+    r"battalion|flight|"
+    r"train|mission|voyager|soyuz|space|sputnik|grand|prix|tour|issue|ticket|pull|request|january|february|"
+    r"december|mach|"
+    r"mark|mk|pro|max|ultra|lumia|pixel|core|celsius|kelvin|psalms|hymn|canon|rule|order|proposition|amendment|"
+    r"union|local)"
 )
 _DIGIT = re.compile(r"\d")
 _MONTHS = re.compile(
@@ -101,17 +135,35 @@ _MONTHS = re.compile(
 )
 
 
+# Where one of the forms may stand, in a text whose digits are 0 and whose letters are a and A.
+_NUMBER_FIRST = re.compile(rb"0(?:[aA]?[ ,/\-]{1,2}(?:0{1,6}[ ,]{1,2})?[aAU]|\s{1,2}[aAU]|A(?=[A0 ]))")
+_NUMBER_LAST = tuple(
+    re.compile(form + rb"00{0,4}(?!0|[.,]0)") for form in (rb" ", rb"\.", rb":", rb"U")
+)  # "Weg 12", "Str.12", and scripts that put no space before
+_GAPS = b" .:,)0"
+_STATE = re.compile(rb"AA 00000(?!0)")
+
+
 def find_street_addresses(scan: Scan) -> Iterator[Span]:
-    for start, end in scan.numbers:
+    shape = scan.shape
+    for match in _NUMBER_FIRST.finditer(shape):
+        end = match.start() + 1
+        start = end - 1
+        while start and shape[start - 1] == 48 and end - start <= 6:
+            start -= 1
         if end - start <= 6:
             yield from _at_number(scan, start, end)
-        if end - start == 5 and (match := _ZIP.search(scan.text, max(0, start - 40), end)):
-            yield Span(match.start(), match.end(), "address")
-        if end - start <= 4:
-            yield from _numbered_way(scan, start, end)
-    if scan.numbers:
-        yield from _units(scan)
-        yield from _ways_first(scan)
+    for match in _STATE.finditer(shape):
+        if found := _ZIP.search(scan.text, max(0, match.start() - 40), match.end()):
+            yield Span(found.start(), found.end(), "address")
+    for form in _NUMBER_LAST:
+        for match in form.finditer(shape):
+            start, end = match.start() + 1, match.end()
+            if shape[max(0, start - 3) : start].strip(_GAPS):
+                yield from _numbered_way(scan, start, end)
+                yield from _named_place(scan, start, end)
+    yield from _units(scan)
+    yield from _ways_first(scan)
 
 
 def _at_number(scan: Scan, start: int, end: int) -> Iterator[Span]:
@@ -135,21 +187,44 @@ def _ways_first(scan: Scan) -> Iterator[Span]:
         if house := _NUMBERED.search(text[max(0, begin - 9) : begin]):
             if text[place : place + 12].strip()[:1].isalpha():
                 yield Span(begin - len(house.group()), place, "address")
-        elif (named := _NAMED.match(text, place)) and (named.group()[0].isupper() or text[begin].isupper()):
+        elif (named := _NAMED.match(text, place)) and (
+            named.group()[0].isupper() or not (text[begin].islower() or scan.low[begin:place] in _OTHERWISE)
+        ):
             yield Span(begin, named.end(), "address")
 
 
 def _numbered_way(scan: Scan, start: int, end: int) -> Iterator[Span]:
-    front = scan.before(start, 32)
+    front = _HOUSE_NUMBER.sub("", scan.before(start, 40))
+    begins = start - len(scan.before(start, 40))
     name = front.rstrip(" ")
-    if len(front) - len(name) in (1, 2) and name.endswith(_LAST):
-        begin = start - len(front) + name.rfind(" ") + 1
-        word = scan.text[begin:start].strip()
-        if not word[:1].isupper():  # "kapu" or "út" behind the name
-            begin = start - len(front) + name.rfind(" ", 0, max(0, name.rfind(" "))) + 1
-        numbered_before = name[: begin - start + len(front)].rstrip()[-1:].isdigit()
-        if (scan.text[begin : begin + 1].isupper() and len(name) - name.rfind(" ") > 3) or numbered_before:
-            yield Span(begin, end, "address")
+    if name and (name[-1] > "\u2e7f" or "\u0900" <= name[-1] <= "\u0dff"):
+        if match := _EASTERN.search(scan.text, max(0, start - 18), end + 8):
+            yield Span(match.start(), match.end(), "address")
+        return
+    if len(front) - len(name) in (0, 1, 2) and name.endswith(_LAST):
+        cut = name.rfind(" ") + 1
+        if len(name) - cut < 5 or not scan.text[begins + cut : begins + cut + 1].isupper():
+            cut = name.rfind(" ", 0, max(0, cut - 1)) + 1  # "kapu" or "út" behind the name
+        words = name[cut:]
+        numbered_before = name[:cut].rstrip()[-1:].isdigit()
+        named = scan.text[begins + cut : begins + cut + 1].isupper() and len(words) > 3
+        if named or numbered_before or (words.endswith(_PLAINLY) and len(words) > 7):
+            yield Span(begins + cut, end, "address")
+
+
+# Of these, a name in small letters is one too.
+_PLAINLY = listed(
+    "straße|strasse|gasse|gracht|straat|chaussee|brücke|caddesi|sokak|ulice|utca| út|gatan|vägen|allee|platz|plein"
+)
+_HOUSE_NUMBER = re.compile(r"(?:,? ?\b(?:no|nr|n°|nº|num|nummer|número|numéro|д|дом)[.:]? ?|, ?)$")
+_EASTERN = re.compile(
+    r"[\u4e00-\u9fff]{2,10}(?:路|街|道|巷|弄|段|里)\d{1,5}(?:号|號|弄|之|-|巷|栋)|[\u4e00-\u9fff]{2,8}(?:村|小区|大厦|"
+    r"花园)\d{1,4}(?:号|号楼|栋|室)"
+    r"|[都道府県市区町村郡][\u3040-\u30ff\u4e00-\u9fff]{0,10}\d{1,4}(?:丁目|番地|番|-\d{1,4})|"
+    r"〒?\d{3}-\d{4}[ \n]?[\u4e00-\u9fff]"
+    r"|[\uac00-\ud7a3]{2,10}(?:로|길|동|가)\s?\d{1,4}(?:-\d{1,4})?(?:번길|번지|호)?(?![\d.,]|[월일년시분개명원])"
+    r"|(?:मकान नंबर|मकान नं\.?|घर नंबर|गली नंबर|फ्लैट)\s?\d{1,5}"
+)
 
 
 def _units(scan: Scan) -> Iterator[Span]:
@@ -241,10 +316,17 @@ _NOT_NAMES = frozenset(
 )
 
 
-def find_announced_addresses(scan: Scan) -> Iterator[Span]:
-    if not scan.numbers:
+def _named_place(scan: Scan, start: int, end: int) -> Iterator[Span]:
+    """A capitalised name with a house number, behind a word for where."""
+    if not 2 <= end - start <= 4 or "1700" <= scan.text[start:end] <= "2035" or scan.text[start - 1] != " ":
         return
-    for _, place in scan.at_numbers(_ANNOUNCED):
+    match = _NAME_NUMBER.search(scan.text, max(0, start - 72), min(len(scan.text), end + 10))
+    if match and match.start("number") == start and not _COUNTED.search(match["place"]):
+        yield Span(*match.span("place"), "address")
+
+
+def find_announced_addresses(scan: Scan) -> Iterator[Span]:
+    for _, place in scan.at(_ANNOUNCED):
         if not _DIGIT.search(scan.text, place, place + 70):
             continue
         if match := _HOUSE.match(scan.text, place):

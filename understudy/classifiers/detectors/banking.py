@@ -109,8 +109,12 @@ _IBAN_LENGTHS = dict(
         "YE:30",
     ]
 )
+_COUNTRY = re.compile(rb"0(?<=[aA][aA]0)0[ \-0aA]")
 _IBAN = re.compile(r"([A-Z]{2})(\d\d)((?:[ \-]?[A-Z0-9]){11,36})", re.ASCII | re.IGNORECASE)
-_OVER_LINES = re.compile(r"(?<!\d)(?<!\d\s)\d{4}(?:\s{1,2}\d{4}){3}(?!\s{0,2}\d)", re.ASCII)
+_FRACTION = re.compile(r"\d\.\d{0,3}$")
+_OVER_LINES = re.compile(rb"0000\s{1,2}0000\s{1,2}0000\s{1,2}0000")
+_AMONG = re.compile(rb"0\s?$")
+_NEXT = re.compile(rb"\s{0,2}0")
 
 
 def luhn(digits: str) -> bool:
@@ -138,18 +142,25 @@ def issued(digits: str) -> bool:
 
 
 def find_cards(scan: Scan) -> Iterator[Span]:
-    if "\n" in scan.text:
-        # Four groups over several lines, and nothing numeric around them: a column of a table has more.
-        for match in _OVER_LINES.finditer(scan.text):
-            digits = "".join(match.group().split())
+    # Four groups over several lines, and nothing numeric around them: a column of a table has more.
+    for match in _OVER_LINES.finditer(scan.shape):
+        start, end = match.span()
+        if (
+            10 in match.group()
+            and not _AMONG.search(scan.shape, max(0, start - 2), start)
+            and not _NEXT.match(scan.shape, end)
+        ):
+            digits = "".join(scan.text[start:end].split())
             if issued(digits) and luhn(digits):
-                yield Span(*match.span(), "card")
+                yield Span(start, end, "card")
     for start, end in scan.runs:
         if end - start < 12:
             continue
         for match in _GROUPED.finditer(scan.text, start, end):
             here, there = match.span()
-            if there < len(scan.text) and scan.text[there].isdigit():
+            if (there < len(scan.text) and scan.text[there].isdigit()) or _FRACTION.search(
+                scan.text[max(0, here - 4) : here]
+            ):
                 continue
             digits = "".join(c for c in match.group() if c.isdigit())
             if not 12 <= len(digits) <= 19 or len(set(digits)) == 1 or not luhn(digits):
@@ -167,8 +178,9 @@ def iban_valid(iban: str) -> bool:
 
 def find_ibans(scan: Scan) -> Iterator[Span]:
     text = scan.text
-    for start, _ in scan.numbers:
-        if start < 2 or not text[start - 2 : start].isalpha() or (start > 2 and text[start - 3].isalnum()):
+    for place in _COUNTRY.finditer(scan.shape):
+        start = place.start()
+        if start > 2 and text[start - 3].isalnum():
             continue
         if (match := _IBAN.match(text, start - 2)) is None:
             continue

@@ -6,15 +6,17 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from understudy.classifiers.detectors.keys import entropy
+from understudy.classifiers.detectors.keys import entropy, looks_sample
 from understudy.classifiers.detectors.scan import Needles, Scan, listed
 from understudy.types import Span
 
 # Found inside of words too: dbPassword, ANY_pwd, apikey.
 _WORDS = listed(
-    "pass|pwd|pw|secret|token|key|auth|cred|salt|nonce|contraseña|wachtwoord|senha|пароль|密码|密碼|パスワード|비밀번호|"
-    "hasło|lösenord|kennwort"
+    "pass|pwd|pw|secret|token|key|auth|cred|salt|nonce|contraseña|wachtwoord|senha|пароль|密码|密碼|パスワード|"
+    "비밀번호|"
+    "hasło|lösenord|kennwort|passwort|mot de passe|şifre|parola|clave|heslo|口令|암호|पासवर्ड|كلمة المرور|psk"
 )
+_WORD_NEEDLES = tuple((word, Needles(word, inside=True)) for word in _WORDS)
 _FOREIGN = frozenset(_WORDS[10:])
 # What may follow the stem and still be the word: pass-word, but not pass-enger; and where it may begin.
 _REST = {
@@ -38,7 +40,7 @@ _TAIL = re.compile(
     r"(?P<name>(?:[_\-. ]?(?i:id|key|value|string|str|hash|code|text|plain|tmp|old|new|any|"
     r"\d{1,3})){0,3}|[_\-., ]\w{1,12}(?: \w{1,12})?)"
     r"(?P<close>(?:\\?[\"'`\]]|&quot;|>(?=[^<\s])|</\w{1,20}>|\)|\([^()\n]{0,24}\))?)"
-    r"(?P<sep>(?<=>)|\s{0,4}(?:=>|:=|->|===?|[:=：]|,(?= ?['\"])|(?<=is)(?= ))\s{0,4})"
+    r"(?P<sep>(?<=>)|[是は는은]|\s{0,4}(?:=>|:=|->|<-|===?|[:=：]|,(?= ?['\"])|(?<=is)(?= ))\s{0,4})"
     r"(?P<open>(?:[rbfu]?\\?[\"'`]|&quot;|&amp;quot;|<\w{1,20}>|@)?)"
     r"(?P<value>[^\s\"'`<>,;]{4,256})"
 )
@@ -77,14 +79,14 @@ _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def _is_placeholder(value: str) -> bool:
+def is_placeholder(value: str) -> bool:
     return "****" in value or _PLACEHOLDER.match(value) is not None
 
 
-def _is_code(value: str) -> bool:
+def is_code(value: str) -> bool:
     return (
         value.endswith(")")
-        or any(sign in value for sign in _CODE_SIGNS)
+        or any(sign in value.rstrip("=") for sign in _CODE_SIGNS)
         or ("(" in value and _CALL.search(value) is not None)
         or _CODE_BEGINS.match(value) is not None
     )
@@ -101,9 +103,9 @@ def _count(value: str) -> tuple[int, int]:
 def secretive(value: str, *, strong: bool, quoted: bool) -> bool:
     """Whether a value behind such a word is a secret and not code, a type, a placeholder or a word of prose."""
     value = value.rstrip(").]}:!?\\") if not quoted else value
-    if len(value) < 5 or _is_placeholder(value) or "example" in value.lower() or len(set(value)) < 4:
+    if len(value) < 5 or is_placeholder(value) or "example" in value.lower() or len(set(value)) < 4:
         return False
-    if not quoted and _is_code(value):
+    if (not quoted and is_code(value)) or (len(value) >= 24 and looks_sample(value)):
         return False
     digits, letters = _count(value)
     others = len(value) - digits - letters
@@ -133,9 +135,9 @@ def _jumbled(value: str) -> bool:
 
 
 def find_assignments(scan: Scan) -> Iterator[Span]:
-    for word in _WORDS:
+    for word, needles in _WORD_NEEDLES:
         done = 0  # a value may hold the word again, and that one's value too: what was found is not judged once more
-        for begin, behind in scan.anywhere(word):
+        for begin, behind in scan.at(needles):
             if begin >= done and (span := _assigned(scan, word, begin, behind)):
                 done = span.end
                 yield span
@@ -152,7 +154,7 @@ def _assigned(scan: Scan, word: str, begin: int, behind: int) -> Span | None:
     match = _TAIL.match(scan.text, place)
     if match is None:
         bare = _BARE.match(scan.text, place)
-        if bare and entropy(bare["value"]) >= 3.0 and not _is_code(bare["value"]):
+        if bare and entropy(bare["value"]) >= 3.0 and not is_code(bare["value"]):
             return Span(*bare.span("value"), "token")
         return None
     value, quoted = match["value"], match["open"] != ""
@@ -194,7 +196,7 @@ def find_spoken(scan: Scan) -> Iterator[Span]:
         ):
             continue
         match = _SAID.match(scan.text, place)
-        if match and not _is_placeholder(match["value"]) and not _is_code(match["value"]):
+        if match and not is_placeholder(match["value"]) and not is_code(match["value"]):
             value = match["value"].rstrip(".!?)")
             said_of = value.lower() in _PROSE or (value.isalpha() and value.islower() and len(value) < 6)
             if len(value) >= 4 and not said_of and (value.isdigit() or "pin" not in scan.before(place, 3)):
@@ -205,10 +207,15 @@ _SPOKEN = Needles(*listed("password|passphrase|passcode|passwort|contraseña|mot
 _FLAGS = Needles(
     *listed("password|pass|passwd|pwd|token|secret|api-key|apikey|access-key|client-secret|secret-key|auth-token")
 )
-_CLIENTS = Needles("sshpass -p", "mysql -u", "mysqldump -u", "curl ", "docker login -u")
+_CLIENTS = Needles(
+    *listed("sshpass -p|mysql |mysqldump |mariadb |curl |docker login|sqlcmd |net use |wpa_passphrase |htpasswd |"
+            "smbclient |ldapsearch |xfreerdp |psexec |sqlplus |isql |osql |bcp |unzip |7z |openssl |redis-cli |mongo |"
+            "mongosh |rdesktop |kinit |az login|helm |snmpwalk |ipmitool ")
+)  # fmt: skip
 _CLIENT = re.compile(
-    r"(?:(?<= )-p ?|(?<=-u )[\"']?[\w.@\-]{1,64}:|(?<=--user )[\"']?[\w.@\-]{1,64}:|"
-    r"(?<=sshpass -p) )(?P<value>[^\s\"'$]{4,64})"
+    r"(?:(?<= )-[pPwa] ?|(?<= )/p:|share |passphrase \S{1,40} |-b \S{1,60} \S{1,40} |"
+    r"(?<=-u )[\"']?[\w.@\-]{1,64}:|(?<=--user )[\"']?[\w.@\-]{1,64}:|"
+    r"(?<=sshpass -p) )(?P<value>(?!\$)[^\s\"']{4,64})"
 )
 _SECURE = Needles("convertto-securestring")
 _SECURED = re.compile(r"(?<=\s)\\?[\"']?([^\s\"'\-$(\\][^\s\"'$\\]{5,63})")
@@ -267,7 +274,7 @@ def find_flags(scan: Scan) -> Iterator[Span]:
             yield Span(match.start("value"), match.end("value"), "password")
     for start, place in scan.at(_CLIENTS):
         match = _CLIENT.search(scan.text, start, place + 160)
-        if match and not _is_placeholder(match["value"]):
+        if match and not is_placeholder(match["value"]) and not match["value"].strip("-").isalpha():
             yield Span(match.start("value"), match.end("value"), "password")
     for _, place in scan.at(_SECURE):
         for match in _SECURED.finditer(scan.text, place, place + 120):
@@ -280,7 +287,7 @@ def find_sql(scan: Scan) -> Iterator[Span]:
         return
     for _, place in scan.at(_IDENTIFIED):
         match = _SQL.match(scan.text, place)
-        if match and not _is_placeholder(match["value"]):
+        if match and not is_placeholder(match["value"]):
             yield Span(match.start("value"), match.end("value"), "password")
     for _, place in scan.at(_PASSWORD):
         match = _SQL.match(scan.text, place)
@@ -292,7 +299,7 @@ def find_urls(scan: Scan) -> Iterator[Span]:
     """A password in a connection string or a URL."""
     for _, place in scan.at(_SCHEMES):
         match = _URL.match(scan.text, place)
-        if match and not _is_placeholder(match["value"]) and match["value"].lower() not in ("pass", "pw", "secret"):
+        if match and not is_placeholder(match["value"]) and match["value"].lower() not in ("pass", "pw", "secret"):
             yield Span(match.start("value"), match.end("value"), "password")
 
 
@@ -300,7 +307,7 @@ def find_headers(scan: Scan) -> Iterator[Span]:
     """Bearer, basic and other authorization."""
     for _, place in scan.at(_HEADERS):
         match = _HEADER.match(scan.text, place)
-        if match and len(match["value"]) >= 12 and not _is_placeholder(match["value"]):
+        if match and len(match["value"]) >= 12 and not is_placeholder(match["value"]):
             value = match["value"]
             mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
             if (mixed or value.endswith("=")) and entropy(value) >= 3.0:

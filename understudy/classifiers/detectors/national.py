@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from understudy.classifiers.detectors.scan import Needles, Scan, listed
 from understudy.types import Span
 
 _SSN = re.compile(r"(?<![\d\-])(\d{3})[- ](\d{2})[- ](\d{4})(?![\d\-])", re.ASCII)
+_SSN_SHAPE = re.compile(rb"000[- ]00[- ]0000")
 _BARE_SSN = re.compile(r"[^\d\n]{1,24}(\d{9})(?!\d)", re.ASCII)
 _SSN_NEEDLES = Needles("ssn", "social security")
 _SSN_WORDS = ("ssn", "social security", "social sec", "itin", "taxpayer")
@@ -31,6 +32,9 @@ _SHAPES = re.compile(
     r"|(?P<curp>[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z\d]\d)"
     r"|(?P<rut>\d{1,2}\.\d{3}\.\d{3}-[\dkK])"
     r"|(?P<hetu>\d{6}[-+A]\d{3}[0-9A-FHJ-NPR-Y])"
+    r"|(?P<pnr>(?:19|20)?\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])[-+]\d{4})"
+    r"|(?P<cnpj>\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2})"
+    r"|(?P<snils>\d{3}-\d{3}-\d{3} \d\d)"
     r"|(?P<korea>\d{6}-[1-4]\d{6})"
     r"|(?P<aadhaar>[2-9]\d{3}[ \-]\d{4}[ \-]\d{4})"
     r"|(?P<avs>756\.\d{4}\.\d{4}\.\d\d)"
@@ -38,12 +42,30 @@ _SHAPES = re.compile(
     r"|(?P<digits>\d{8,12}))(?![A-Za-z0-9]|-\d)",
     re.ASCII,
 )
-_ALWAYS = frozenset(("nino", "dni", "cf", "cpf", "nir", "china", "curp", "rut", "hetu", "korea", "aadhaar", "avs"))
+_ALWAYS = frozenset(
+    (
+        "nino",
+        "dni",
+        "cf",
+        "cpf",
+        "nir",
+        "china",
+        "curp",
+        "rut",
+        "hetu",
+        "korea",
+        "aadhaar",
+        "avs",
+        "pnr",
+        "cnpj",
+        "snils",
+    )
+)
 
 
 def find_ssns(scan: Scan) -> Iterator[Span]:
-    for start, end in scan.numbers:
-        if end - start != 3 or not (match := _SSN.match(scan.text, start)):
+    for place in _SSN_SHAPE.finditer(scan.shape):
+        if not (match := _SSN.match(scan.text, place.start())):
             continue
         area, group, serial = match.groups()
         if area == "000" or group == "00" or serial == "0000" or area == "666":
@@ -56,36 +78,41 @@ def find_ssns(scan: Scan) -> Iterator[Span]:
             yield Span(*window.span(1), "national_id")
 
 
+# Where one of the shapes may begin, in a text whose digits are 0 and whose letters are a and A.
+_LETTERS_FIRST = re.compile(rb"A(?<![A0a]A)A{0,5}[ \-]?00")
+_DIGITS_FIRST = re.compile(
+    rb"0(?:0{7}[ \-]?A|00\.000\.000-00| ?00 ?00 ?0[0A] ?000 ?000 ?00|0{16}[0A]|0?\.000\.000-[0aA]|0{5}[\-+A]000[0A]"
+    rb"|0{5}(?:00)?[\-+]0000|0{5}-0{7}|000[ \-]0000[ \-]0000|00\.0000\.0000\.00|00[ \-]000[ \-]000|0\.000\.000/0000-00"
+    rb"|0{7,11}(?!0))"
+)
+
+
 def find_national_ids(scan: Scan) -> Iterator[Span]:
-    text, done = scan.text, -1
-    for start, end in scan.numbers:
-        if end - start < 2 and not (end - start == 1 and text[end : end + 1] in " .-"):
-            continue
-        begin = start
-        while begin and start - begin < 6 and text[begin - 1].isascii() and text[begin - 1].isalpha():
-            begin -= 1
-        if begin == start and begin > 1 and text[begin - 1] == "-" and text[begin - 2] in "XYZ":
-            begin -= 2
-        match = None if begin < done else _SHAPES.match(text, begin)
-        if (
-            match is None
-            and begin == start
-            and begin > 2
-            and text[begin - 1] == " "
-            and text[begin - 3 : begin - 1].isupper()
-        ):
-            match = _SHAPES.match(text, begin - 3)  # "AB 12 34 56 C"
-        if match is None:
-            continue
-        done = match.end()
+    shape = scan.shape
+    for place in _LETTERS_FIRST.finditer(shape):
+        yield from _identified(scan, place.start())
+    for start, end in scan.runs:
+        place = start
+        while 0 <= place < end - 4:
+            if _DIGITS_FIRST.match(shape, place) and (not place or shape[place - 1] not in _GLUED):
+                yield from _identified(scan, place)
+            place = shape.find(b" ", place, end) + 1 or -1
+
+
+_GLUED = b"0aA"
+
+
+def _identified(scan: Scan, start: int) -> Iterator[Span]:
+    if match := _SHAPES.match(scan.text, start):
         kind = match.lastgroup or ""
         number = re.sub(r"[ .\-]", "", match.group()).upper()
-        named = None
-        if kind not in _ALWAYS:
-            front = scan.before(match.start(), 40)
-            named = any(re.search(rf"(?<![^\W_]){re.escape(w)}(?![^\W_])", front) for w in _ID_WORDS if w in front)
-        if _CHECKS[kind](number) and (named is None or named):
+        if _CHECKS[kind](number) and (kind in _ALWAYS or _is_named(scan, start)):
             yield Span(match.start(), match.end(), "national_id")
+
+
+def _is_named(scan: Scan, start: int) -> bool:
+    front = scan.before(start, 40)
+    return any(re.search(rf"(?<![^\W_]){re.escape(w)}(?![^\W_])", front) for w in _ID_WORDS if w in front)
 
 
 def _always(_: str) -> bool:
@@ -193,6 +220,34 @@ def sin_valid(number: str) -> bool:
     return number[0] not in "08" and luhn(number)
 
 
+def personnummer_valid(number: str) -> bool:
+    """Swedish personnummer: Luhn over ten digits."""
+    from understudy.classifiers.detectors.banking import luhn
+
+    digits = number.replace("+", "")[-10:]
+    return digits.isdigit() and luhn(digits)
+
+
+def _hetu_or_personnummer(number: str) -> bool:
+    """Both are written as six digits, a sign and four more; the last of a hetu may be a letter."""
+    return hetu_valid(number) or personnummer_valid(number)
+
+
+def cnpj_valid(number: str) -> bool:
+    """Brazilian CNPJ: two check digits modulo 11."""
+    number = number.replace("/", "")
+    for size in (12, 13):
+        total = sum(int(c) * (2 + place % 8) for place, c in enumerate(reversed(number[:size])))
+        if (0 if total % 11 < 2 else 11 - total % 11) != int(number[size]):
+            return False
+    return len(set(number)) > 1
+
+
+def snils_valid(number: str) -> bool:
+    """Russian SNILS: weighted sum modulo 101."""
+    return sum(int(c) * (9 - place) for place, c in enumerate(number[:9])) % 101 % 100 == int(number[9:])
+
+
 def _digits_valid(number: str) -> bool:
     """Bare digits after a word that names an identity number: any of the checksums, or Aadhaar, CPF, SIN."""
     size = len(number)
@@ -203,7 +258,7 @@ def _digits_valid(number: str) -> bool:
     )
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[str], bool]] = {
     "nino": _always,
     "dni": dni_valid,
     "cf": codice_fiscale_valid,
@@ -213,8 +268,11 @@ _CHECKS = {
     "china": china_valid,
     "curp": _always,
     "rut": rut_valid,
-    "hetu": hetu_valid,
+    "hetu": _hetu_or_personnummer,
     "korea": _always,
+    "pnr": personnummer_valid,
+    "cnpj": cnpj_valid,
+    "snils": snils_valid,
     "aadhaar": verhoeff,
     "avs": _always,
     "sin": sin_valid,

@@ -10,9 +10,14 @@ from understudy.classifiers.detectors.scan import Scan, listed
 from understudy.types import Span
 
 _V4 = re.compile(r"(?<![\w.\-])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d|-\w)", re.ASCII)
-_V6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.ASCII | re.IGNORECASE)
-_MAC = re.compile(r"(?<![\w:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:\-])", re.ASCII | re.IGNORECASE)
-_VERSION_WORDS = listed("version| v|release|firmware|build|==|>=|<=|~=|^|upgrade|driver")
+_FOUR = re.compile(rb"00{0,2}\.0{1,3}\.0{1,3}\.0{1,3}")
+_V6 = re.compile(rb"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)
+_COLONS = re.compile(rb":(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:])")
+_PAIRS = re.compile(rb"[:\-](?=[0-9A-Fa-f]{2}[:\-][0-9A-Fa-f]{2}[:\-][0-9A-Fa-f]{2}[:\-])")
+_MAC = re.compile(rb"(?<![\w:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:\-])", re.IGNORECASE)
+_VERSION = re.compile(
+    r"(?:version|\bv|release|firmware|build|==|>=|<=|~=|\^|upgrade(?:d? to)?|driver|rev)[\s:=\"'.]{0,3}(?:is |to )?$"
+)
 _OWNER_WORDS = listed(
     "my ip|ip is|ip address|her ip|his ip|their ip|our ip|client_ip|remote_addr|server|login from|"
     "logged in from|ssh |@|host|customer|user|visitor|block"
@@ -29,25 +34,23 @@ _WELL_KNOWN = frozenset(("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", 
 
 def find_addresses(scan: Scan) -> Iterator[Span]:
     text = scan.text
-    for start, end in scan.numbers:
-        if end - start > 3 or text[end : end + 1] != ".":
-            continue
-        if (match := _V4.match(text, start)) and not any(w in scan.before(start, 12) for w in _VERSION_WORDS):
+    for dotted in _FOUR.finditer(scan.shape):
+        start = dotted.start()
+        if (match := _V4.match(text, start)) and not _VERSION.search(scan.before(start, 16)):
             yield from _judge(scan, match.group(), start)
-    for token in _coloned(scan):
-        sixes = [m for m in _V6.finditer(token) if m.group().count(":") >= 3 and sum(map(str.isdigit, m.group())) >= 2]
-        macs = [m for m in _MAC.finditer(token) if len(set(m.group().lower())) > 3]
-        for place in scan.places(token) if sixes or macs else ():
-            for match in sixes:
-                yield from _judge(scan, match.group(), place + match.start())
-            for match in macs:
-                yield Span(place + match.start(), place + match.end(), "mac")
-
-
-def _coloned(scan: Scan) -> list[str]:
-    if scan.vocabulary.count(":") < 3 and scan.vocabulary.count("-") < 5:
-        return []
-    return [t for t in scan.unique if len(t) > 4 and (t.count(":") >= 3 or t.count("-") >= 5)]
+    flat, done = scan.flat, 0
+    for match in _COLONS.finditer(flat):
+        # An address of six groups begins at most four digits before the first of its colons.
+        begin = max(done, match.start() - 4)
+        if (six := _V6.search(flat, begin, match.end() + 42)) and six.start() <= match.start() < six.end():
+            done = six.end()
+            found = text[six.start() : done]
+            if found.count(":") >= 3 and sum(map(str.isdigit, found)) >= 2:
+                yield from _judge(scan, found, six.start())
+    for match in _PAIRS.finditer(flat):
+        mac = _MAC.match(flat, max(0, match.start() - 2))
+        if mac and len(set(mac.group().lower())) > 3:
+            yield Span(mac.start(), mac.end(), "mac")
 
 
 def _judge(scan: Scan, found: str, start: int) -> Iterator[Span]:
