@@ -213,7 +213,7 @@ def find_phones(scan: Scan) -> Iterator[Span]:
         ):
             continue
         raw = text[start:end]
-        count = sum(c.isdigit() for c in raw)
+        count = shape.count(b"0", start, end)
         if not 6 <= count <= 16:
             continue
         if start and text[start - 1] == "(" and ")" in raw:
