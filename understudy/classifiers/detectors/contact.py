@@ -252,4 +252,6 @@ def _is_measure(raw: str) -> bool:
 
 
 def _phone_context(scan: Scan, start: int, end: int) -> bool:
+    if scan.shape[end - 2] != 48:  # 231-791-2: no group of a number is a single digit at its end
+        return False
     return scan.follows(_PHONE_WORDS, start, 24) or scan.after(end, 9).startswith(_PHONE_AFTER)
