@@ -98,7 +98,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     task, decision = decided.task, decided.decision
     # A conversation that is handed on has its instructions in it.
     role = BARE if task.chat is not None or decision.agent == BARE.name else specialist(decision.agent)
-    checks = tuple(dict.fromkeys((*decision.checks, *(() if task.schema else role.checks))))
+    checks = tuple(dict.fromkeys((*decision.checks, *(() if task.schema else role.checks), *task.checks)))
     prefix = Prefix(task.chat.live) if task.chat is not None and task.chat.live is not None and decision.live else None
     chain = tuple(parts.by_domain[link.domain] for link in decision.chain)
     call = Call(

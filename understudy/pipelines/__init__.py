@@ -1,0 +1,1 @@
+"""Many tasks: pipelines of steps, and campaigns of half a million calls."""
