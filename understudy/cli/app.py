@@ -274,6 +274,59 @@ def nanobot_init(
     return lambda: work(config, api_base=api_base, mcp=mcp, yes=yes, as_json=as_json, config=own)
 
 
+@campaigns.command("plan")
+def campaign_plan(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A TOML file; see docs/campaigns.md.")],
+    accounts: Annotated[
+        list[str] | None,
+        typer.Option("--accounts", metavar="NAME=N", help="As if there were N accounts; again for more."),
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option("--deadline", metavar="TIME", help="In place of the SPEC's: 8h, 14days.")
+    ] = None,
+    usd: Annotated[float | None, typer.Option("--usd", metavar="N", min=0, help="The money, likewise.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every model, not the best of each provider and plan.")] = False,
+    electricity: Annotated[
+        float | None, typer.Option("--electricity", metavar="USD", min=0, help="Of a kWh; else 0.15.")
+    ] = None,
+    gpu_price: Annotated[
+        float | None, typer.Option("--gpu-price", metavar="USD", min=0, help="Of a GPU you would buy.")
+    ] = None,
+    gpu_watts: Annotated[float | None, typer.Option("--gpu-watts", metavar="N", min=1, help="It takes.")] = None,
+    gpu_rent: Annotated[
+        float | None, typer.Option("--gpu-rent", metavar="USD", min=0, help="Of an hour of a GPU you would rent.")
+    ] = None,
+    gpu_speed: Annotated[
+        float | None, typer.Option("--gpu-speed", metavar="N", min=0.01, help="Tokens it writes in a second.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="MODEL", help="Whose price the GPU is compared with.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Say what a campaign takes, before anything is called.
+
+    How many calls and tokens; who could answer them, in how many days under which limit and for how many dollars; the
+    best mix; what to shrink when deadline or money do not suffice; and when a GPU of one's own pays. No key and no
+    network is needed.
+    """
+    from understudy.cli.campaign import Wishes
+    from understudy.cli.campaign import plan as work
+
+    gpu = {
+        "electricity_usd": electricity,
+        "price_usd": gpu_price,
+        "watts": gpu_watts,
+        "rent_usd": gpu_rent,
+        "tokens_per_second": gpu_speed,
+        "against": against,
+    }
+    wishes = Wishes(accounts=tuple(accounts or ()), deadline=deadline, usd=usd, gpu=gpu)
+    return lambda: work(_config(context, config), spec, wishes, every=every, as_json=as_json)
+
+
 Named = Annotated[str, typer.Argument(metavar="ID", help="Its beginning will do.")]
 Detach = Annotated[bool, typer.Option("--detach", help="In a process of its own, which outlives this one.")]
 

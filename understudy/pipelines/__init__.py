@@ -1,1 +1,1 @@
-"""Many tasks: pipelines of steps, and campaigns of half a million calls."""
+"""Many tasks: pipelines of steps; campaigns of half a million calls, planned before anything is called."""

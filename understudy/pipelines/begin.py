@@ -36,6 +36,7 @@ def orders_of(spec: Spec, *, planned: float | None = None) -> Orders:
         deadline=spec.deadline,
         usd=spec.usd,
         errors=calls.errors,
+        begins=None if spec.begins is None else spec.begins.timestamp(),
         hours=spec.hours,
         zone=spec.zone,
         tiers=spec.allowed,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from understudy.agents.catalogue import entry
 from understudy.errors import UsageError
 from understudy.types import Candidate, Priority, Sensitivity, Task
 
@@ -34,6 +35,7 @@ class Orders:
     deadline: float | None = None  # from its beginning
     usd: float | None = None
     errors: float = 0.5  # of the last calls; above it the campaign stops
+    begins: float | None = None  # a time; None: at once
     hours: tuple[str, ...] = ()
     zone: str = "UTC"
     tiers: tuple[str, ...] = ()  # allowed ones; empty: all
@@ -88,9 +90,12 @@ def tier_of(candidate: Candidate) -> str:
 
 
 def is_meant(candidate: Candidate, name: str) -> bool:
-    """By model, provider, kind, or provider/model."""
-    head = (candidate.provider, candidate.kind)
-    return name in (candidate.model, *head, *(f"{h}/{candidate.model}" for h in head))
+    """By model, an alias of it, provider, kind, or provider/model; case does not matter."""
+    found = entry(candidate.kind, candidate.model)
+    models = (candidate.model, *(found.aliases if found is not None else ()))
+    heads = (candidate.provider, candidate.kind)
+    known = (*models, *heads, *(f"{head}/{model}" for head in heads for model in models))
+    return name.lower() in {word.lower() for word in known}
 
 
 def allowed(orders: Orders, fleet: Sequence[Candidate]) -> tuple[Candidate, ...]:

@@ -103,7 +103,12 @@ class Runner:
 
     async def _until_open(self) -> None:
         clock = self.director.parts.clock
-        while not self.stopping.is_set() and (wait := self._hours.until_open(clock.now())) > 0:
+        begins = self.orders.begins or 0.0
+        while not self.stopping.is_set():
+            now = clock.now()
+            wait = begins - now if begins > now else self._hours.until_open(now)
+            if wait <= 0:
+                return
             await self._nap(min(wait, 60.0))
 
     async def _work(self, item: OpenItem) -> None:
