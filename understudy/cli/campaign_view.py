@@ -13,7 +13,7 @@ from understudy.pipelines.progress import Progress
 def told_in_a_line(p: Progress) -> str:
     """1,200 of 8,000 (15%) · 31.2/s · 3 min left (plan: 5 min) · free 90%, local 10% · overload 3 · $0.0012."""
     total = p.campaign.items
-    share = f" ({p.done / total:.0%})" if total else ""
+    share = f" ({100 * p.done // total}%)" if total else ""
     parts = [f"{p.done:,} of {total:,}{share}"]
     if p.set_aside:
         parts.append(f"{p.set_aside:,} set aside")

@@ -26,8 +26,8 @@ from understudy.types import Attempt, Candidate, Failure, Reply, Task
 
 LOOKED_AT = 200  # tries, of which the share that failed is told
 FEWEST = 20  # tries; of fewer no share is told
-NAP = 1.0  # seconds between two looks whether it may go on
-LONGEST_WAIT = 900.0  # seconds until an item that waits for quota asks again
+NAP = 1.0  # seconds until money that is reserved may have come back
+LONGEST_WAIT = 3600.0  # seconds until an item that waits for quota asks again
 BACKOFF = 2.0  # seconds before the second try; each further one waits three times as long
 SLICE = 0.1  # of the money nobody has yet, for one machine at a time
 
@@ -109,7 +109,7 @@ class Runner:
             wait = begins - now if begins > now else self._hours.until_open(now)
             if wait <= 0:
                 return
-            await self._nap(min(wait, 60.0))
+            await self._nap(min(wait, LONGEST_WAIT))  # a clock may be set meanwhile
 
     async def _work(self, item: OpenItem) -> None:
         """One item, to its end or until no call may begin."""
@@ -247,11 +247,16 @@ class Runner:
         self.stopping.set()
 
     async def _nap(self, seconds: float) -> None:
-        """Sleep on the clock, in pieces while it is long, so that a stop is heard."""
-        clock = self.director.parts.clock
-        until = clock.now() + seconds
-        while not self.stopping.is_set() and (left := until - clock.now()) > 1e-6:
-            await clock.sleep(min(left, NAP))
+        """Sleep on the clock, or until no call may begin."""
+        waits = [
+            asyncio.ensure_future(self.director.parts.clock.sleep(seconds)),
+            asyncio.ensure_future(self.stopping.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _begin_all(self, _: str, numbers: Sequence[int]) -> Sequence[bool]:
         begun = await self.table.begin(self.campaign, self.worker, numbers)
