@@ -40,7 +40,7 @@ def fit_for(fleet: tuple[Candidate, ...], task: Task) -> tuple[Candidate, ...]:
     return able
 
 
-def _among(fleet: tuple[Candidate, ...], names: frozenset[str]) -> tuple[Candidate, ...]:
+def _among(fleet: tuple[Candidate, ...], names: tuple[str, ...]) -> tuple[Candidate, ...]:
     left = tuple(c for c in fleet if c.name in names)
     if not left:
         raise UnknownCandidate(

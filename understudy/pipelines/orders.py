@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -59,7 +59,7 @@ class Orders:
         return cls(**loaded)
 
 
-def task_of(orders: Orders, text: str, among: frozenset[str] = frozenset(), scopes: tuple[str, ...] = ()) -> Task:
+def task_of(orders: Orders, text: str, among: tuple[str, ...] = (), scopes: tuple[str, ...] = ()) -> Task:
     """The task of one item."""
     return Task(
         text=text,
@@ -116,14 +116,18 @@ def allowed(orders: Orders, fleet: Sequence[Candidate]) -> tuple[Candidate, ...]
     return able
 
 
-def chosen(orders: Orders, key: str, able: Sequence[Candidate]) -> frozenset[str]:
+def chosen(orders: Orders, key: str, able: Sequence[Candidate]) -> tuple[str, ...]:
     """Who may answer this item: by the shares, the same on every machine and at every try; else everybody able."""
     if orders.shares:
         drawn = int.from_bytes(hashlib.sha256(f"{orders.seed}/{key}".encode()).digest()[:8]) / 2**64
         for name, share in sorted(orders.shares.items()):
             if drawn < share:
-                return frozenset(c.name for c in able if is_meant(c, name))
+                return _names(c for c in able if is_meant(c, name))
             drawn -= share
-        rest = frozenset(c.name for c in able if not any(is_meant(c, name) for name in orders.shares))
-        return rest or frozenset(c.name for c in able)
-    return frozenset(c.name for c in able)
+        rest = _names(c for c in able if not any(is_meant(c, name) for name in orders.shares))
+        return rest or _names(able)
+    return _names(able)
+
+
+def _names(of: Iterable[Candidate]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(c.name for c in of))

@@ -83,7 +83,7 @@ class Runner:
             if running:
                 await asyncio.wait(set(running))
         except StoreError as error:
-            self._break(error)
+            self.give_up(error)
         finally:
             self.ended.set()
 
@@ -124,13 +124,13 @@ class Runner:
                 await self._nap(abs(wait))
                 await self._until_open()
         except StoreError as error:
-            self._break(error)
+            self.give_up(error)
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):
                 await asyncio.shield(self.table.put_back(self.campaign, self.worker, [item.n]))
             raise
         except BaseException as error:  # noqa: BLE001  the crew tells it
-            self._break(error)
+            self.give_up(error)
         finally:
             self._flying.pop(item.n, None)
             self._hands.release()
@@ -242,9 +242,11 @@ class Runner:
         self.stopping.set()
         await self.table.turn_to(self.campaign, STOPPED, reason, unless=("done", "cancelled", "paused", "stopped"))
 
-    def _break(self, error: BaseException) -> None:
+    def give_up(self, error: BaseException) -> None:
+        """No new calls: this is what broke."""
         self.broken = self.broken or error
         self.stopping.set()
+        self.ended.set()
 
     async def _nap(self, seconds: float) -> None:
         """Sleep on the clock, or until no call may begin."""

@@ -255,7 +255,7 @@ def bury(db: Sql, id: str, worker: str, now: float, *, all_others: bool) -> tupl
     living = {w.id for w in known if w.is_alive(now) and (w.id == worker or not all_others)}
     mine: list[str] = []
     for w in known:
-        if w.id in living or w.taken in living - {worker}:
+        if w.id in living or w.taken in living | {worker}:
             continue
         done = db.execute(
             "UPDATE campaign_workers SET taken = ? WHERE id = ? AND taken = ? AND beat = ?",
