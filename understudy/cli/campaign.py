@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from understudy.cli.render import dollars, plural, table
-from understudy.cli.terminal import is_lively, one_line, say
+from understudy.cli.terminal import is_lively, one_line, say, width
 from understudy.config.quota import DAY
 from understudy.errors import UsageError
 
@@ -120,9 +120,10 @@ def _options(plan: Plan, *, every: bool) -> Section:
     return title, columns, [_option_row(o) for o in shown]
 
 
-def _rank(outlook: Outlook) -> tuple[bool, int, float, float]:
+def _rank(outlook: Outlook) -> tuple[bool, int, bool, float, float]:
     days = outlook.days if outlook.days is not None else math.inf
-    return outlook.option.claimed, FITTING.index(outlook.verdict), outlook.usd, days
+    option = outlook.option
+    return option.claimed, FITTING.index(outlook.verdict), not option.at_hand, outlook.usd, days
 
 
 def _option_row(outlook: Outlook) -> tuple[str, ...]:
@@ -143,7 +144,7 @@ def _option_row(outlook: Outlook) -> tuple[str, ...]:
 
 def _mix(plan: Plan) -> Section:
     mix = plan.chosen.mix or plan.chosen.fallback
-    columns = ("who", "plan", "calls", "soonest", "dollars")
+    columns = ("who", "plan", "accounts", "calls", "soonest", "dollars")
     if mix is None:
         return "Best mix: none", columns, []
     told = "" if plan.chosen.mix else " (too slow: the soonest for this money)"
@@ -152,6 +153,7 @@ def _mix(plan: Plan) -> Section:
         (
             p.option.name,
             p.option.plan,
+            str(p.option.accounts),
             f"{p.calls:,}",
             days(p.option.soonest(p.calls) / DAY),
             dollars(p.option.usd(p.calls)),
@@ -205,8 +207,9 @@ def days(number: float | None) -> str:
 
 
 def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table of rich's on a terminal, lines anywhere else."""
-    if not is_lively(sys.stdout):
+    """A table of rich's on a terminal that is wide enough, lines anywhere else."""
+    widest = [max(len(one_line(cell)) for cell in cells) for cells in zip(columns, *rows, strict=True)]
+    if not is_lively(sys.stdout) or sum(widest) + 3 * len(widest) + 1 > width():
         say(f"{one_line(title)}\n")
         say(f"{table(columns, rows)}\n" if rows else "-\n")
         return

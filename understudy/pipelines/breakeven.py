@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from understudy.config.pasted import shown
 from understudy.errors import UsageError
 from understudy.pipelines.options import NANO, Option
 from understudy.pipelines.spec import Gpu, Tokens
@@ -64,20 +65,21 @@ class BreakEven:
 def break_evens(
     gpu: Gpu, tokens: Tokens, calls: int, options: Sequence[Option]
 ) -> tuple[tuple[BreakEven, ...], tuple[str, ...]]:
-    """Each machine against its own model's price where it is hired, the reader's own first; and notes.
+    """Each machine against its own model's price where it is hired, or the reader's choice; the reader's first. Notes.
 
     Raises UsageError when nobody sells the model the reader names.
     """
-    paid = [o for o in options if o.plan == "paid" and not o.refused and not o.claimed]
+    paid = [o for o in options if o.plan == "paid" and o.nano and not o.refused]
     if not paid:
         return (), ()
     cheapest = min(paid, key=lambda o: o.nano)
     made: list[BreakEven] = []
     notes: list[str] = []
     for machine in (*_readers(gpu), *known()):
-        rival = next((o for o in paid if o.is_called(machine.against)), None) if machine.against else cheapest
-        if rival is None and machine.against == gpu.against:
-            what = f"Nobody sells {machine.against} by the token."
+        against = gpu.against or machine.against
+        rival = next((o for o in paid if o.is_called(against)), None) if against else cheapest
+        if rival is None and gpu.against:
+            what = f"Nobody sells {shown(gpu.against)} by the token."
             raise UsageError(what, remedy="Name a paid model, such as groq/llama-3.3-70b-versatile.")
         made.append(_weighed(machine, rival or cheapest, gpu, tokens, calls))
         notes += _checked(machine, rival or cheapest, gpu, tokens)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from understudy.agents.catalogue import Source, entries, entry
 from understudy.agents.limits import SHORT, windows_of
-from understudy.pipelines.options import NANO, Option, cost_of
+from understudy.pipelines.options import NANO, Option, catalogued, cost_of
 from understudy.pipelines.pace import Pace, gate_of, rates_of
 from understudy.pipelines.spec import Claim, Spec
 from understudy.types import Limits
@@ -20,7 +19,7 @@ def claimed_options(spec: Spec, begins: datetime) -> tuple[Option, ...]:
     return tuple(_option(claim, spec, begins) for claim in spec.claims if claim.provider)
 
 
-def notes_on(spec: Spec, calls: int, options: Sequence[Option], begins: datetime) -> tuple[str, ...]:
+def notes_on(spec: Spec, calls: int, begins: datetime) -> tuple[str, ...]:
     """One sentence or two for each figure that was claimed: that it follows, or why it does not."""
     notes: list[str] = []
     for claim in spec.claims:
@@ -28,7 +27,7 @@ def notes_on(spec: Spec, calls: int, options: Sequence[Option], begins: datetime
         notes += _on_volume(claim, by, spec, calls)
         if claim.provider:
             own = _option(claim, spec, begins)
-            real = _real(claim, options)
+            real = catalogued(spec, begins, claim.provider, claim.model, claim.plan)
             notes += _on_days(claim, by, own, real, calls)
             notes += _on_money(claim, by, spec, own, real, calls)
     return tuple(notes)
@@ -52,11 +51,6 @@ def _option(claim: Claim, spec: Spec, begins: datetime) -> Option:
         origin=Source("limits", claim.by or "a claim of the SPEC", ""),
         claimed=True,
     )
-
-
-def _real(claim: Claim, options: Sequence[Option]) -> Option | None:
-    same = [o for o in options if not o.claimed and o.plan == claim.plan and o.provider == claim.provider]
-    return next((o for o in same if o.is_called(claim.model)), None)
 
 
 def _near(one: float, other: float) -> bool:
@@ -112,6 +106,10 @@ def _whose(claim: Claim) -> str:
     return f". {rpd:,} requests a day are those of {', '.join(others)}, not its own" if others else ""
 
 
+def _between(low: float, high: float) -> str:
+    return f"${low:,.0f} to ${high:,.0f}, whatever their split," if high - low >= 1 else f"${low:,.0f}"
+
+
 def _on_money(claim: Claim, by: str, spec: Spec, own: Option, real: Option | None, calls: int) -> list[str]:
     if claim.usd is None or not own.nano:
         return []
@@ -122,14 +120,13 @@ def _on_money(claim: Claim, by: str, spec: Spec, own: Option, real: Option | Non
     told = f"{by}: ${claim.usd:,.2f}".replace(".00", "")
     if _near(claim.usd, tokens * (inputs + outputs)) and not _near(claim.usd, usd):
         told += (
-            f" counts every token twice, as input and as output. {tokens:,.0f}M tokens cost ${low:,.0f} to "
-            f"${high:,.0f} at these prices, whatever their split; ${usd:,.2f} at this SPEC's "
-            f"{spec.tokens.input:,} in and {spec.tokens.output:,} out"
+            f" counts every token twice, as input and as output. {tokens:,.0f}M tokens cost {_between(low, high)} at "
+            f"these prices; ${usd:,.2f} at this SPEC's {spec.tokens.input:,} in and {spec.tokens.output:,} out"
         )
     elif not _near(claim.usd, usd):
         told += f"; at its prices this SPEC's tokens cost ${usd:,.2f}"
         if not low <= claim.usd <= high:
-            told += f", and no split makes it less than ${low:,.0f} or more than ${high:,.0f}"
+            told += f", and whatever the split {_between(low, high)}"
     else:
         told += " follows from its prices"
     if real is not None and real.nano and not _near(real.nano, own.nano):

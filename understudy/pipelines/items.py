@@ -56,7 +56,13 @@ def items_of(spec: Spec) -> Iterator[Item]:
 
 def count_items(spec: Spec) -> int:
     """How many rows there are, after sampling. Standard input is read to its end. Raises ConfigError."""
-    return sum(1 for _ in _sampled(spec.items, spec.seed)) if spec.items is not None else 0
+    if spec.items is None:
+        return 0
+    sample = spec.items.sample
+    if sample is None or sample >= 1:  # who is chosen does not matter, only how many there are
+        _check_source(spec.items)
+        return min(sum(1 for _ in _rows(spec.items)), int(sample) if sample else sys.maxsize)
+    return sum(1 for _ in _sampled(spec.items, spec.seed))
 
 
 def _template(spec: Spec) -> str:
@@ -108,12 +114,16 @@ def _sampled(items: Items, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:
     elif items.sample < 1:
         yield from ((n, row) for n, row in _rows(items) if lot(n, row) < items.sample * _SCALE)
     else:
-        if str(items.path) == "-":
-            what = "A number of rows cannot be sampled out of standard input, which is read once."
-            raise ConfigError(what, remedy="Give a share such as sample = 0.1, or a file.")
+        _check_source(items)
         wanted = heapq.nsmallest(int(items.sample), ((lot(n, row), n) for n, row in _rows(items)))
         latest = wanted[-1] if wanted else (0, 0)
         yield from ((n, row) for n, row in _rows(items) if (lot(n, row), n) <= latest)
+
+
+def _check_source(items: Items) -> None:
+    if str(items.path) == "-" and items.sample is not None and items.sample >= 1:
+        what = "A number of rows cannot be sampled out of standard input, which is read once."
+        raise ConfigError(what, remedy="Give a share such as sample = 0.1, or a file.")
 
 
 def _rows(items: Items) -> Iterator[tuple[int, dict[str, Any]]]:

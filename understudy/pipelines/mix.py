@@ -121,7 +121,7 @@ class Market:
             middle = (low + high) / 2
             low, high = (low, middle) if mix_by(middle) is not None else (middle, high)
         best = mix_by(high) or best
-        return Mix(best.parts, max((p.option.soonest(p.calls) for p in best.parts), default=0.0))
+        return Mix(best.parts, _ended(best.parts))
 
     def _of_plans(self) -> Iterable[tuple[Option, ...]]:
         """The options under every choice of plans: for each provider with both, its free one or those that cost."""
@@ -145,6 +145,15 @@ class Market:
         fill = _greedily if apart else _by_flow
         parts = fill(lots, lambda o: self._by(o, seconds))
         return None if parts is None else Mix(tuple(p for p in parts if p.calls), seconds)
+
+
+def _ended(parts: Sequence[Part]) -> float:
+    """Seconds until the last answer; parts of one pool share its windows."""
+    pools: dict[str, tuple[Option, int]] = {}
+    for part in parts:
+        _, calls = pools.get(part.option.pool, (part.option, 0))
+        pools[part.option.pool] = (part.option, calls + part.calls)
+    return max((option.soonest(calls) for option, calls in pools.values()), default=0.0)
 
 
 def _lots(options: tuple[Option, ...], calls: int, shares: Mapping[str, float]) -> list[tuple[tuple[Option, ...], int]]:

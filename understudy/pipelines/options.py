@@ -115,12 +115,28 @@ def options_of(spec: Spec, settings: Settings, accounts: Mapping[str, int], begi
     for word in (*spec.models, *spec.shares):
         if not any(option.is_called(word) for option in found):
             known_names = [name for o in found for name in (o.model, o.name, o.provider, *o.aliases)]
-            raise UsageError(f"In the SPEC {no_such('model', word, sorted(set(known_names)))}.", remedy="Name another.")
+            what = no_such("model", word, sorted(set(known_names)))
+            raise UsageError(_sentence(f"In the SPEC {what}"), remedy="Name another.")
     if spec.models:
         found = [option for option in found if any(option.is_called(word) for word in (*spec.models, *spec.shares))]
     if not any(option.at_hand for option in found if option.plan != "local"):
         found = [replace(o, at_hand=o.at_hand or o.plan != "local") for o in found]
     return tuple(found)
+
+
+def catalogued(spec: Spec, begins: datetime, provider: str, model: str, plan: Tier) -> Option | None:
+    """One account of a provider as the catalogue knows it; None: it does not know it, or not under this plan."""
+    campaign = _Campaign(spec, Settings.model_construct(local_hosts=()), gate_of(spec, begins), begins)
+    places = _places(Settings.model_construct(providers={}), {})
+    place = next((p for p in places if p.name == provider), None)
+    known = entry(place.provider.kind, model, place.provider.base_url) if place else None
+    if place is None or known is None:
+        return None
+    return next((o for o in _plans(place, Model(id=known.model), known, campaign) if o.plan == plan), None)
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith("?") else f"{words}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +167,10 @@ def _places(settings: Settings, accounts: Mapping[str, int]) -> list[_Place]:
     for name in accounts:
         if name not in every:
             what = no_such("provider", name, sorted(every))
-            raise UsageError(f"In the accounts {what}.", remedy="Name one, such as --accounts groq=3.")
+            raise UsageError(_sentence(f"In the accounts {what}"), remedy="Name one, such as --accounts groq=3.")
     return [
         _Place(name, p, _accounts(p, accounts.get(name)), name in configured or name in accounts)
-        for name, p in {**configured, **others}.items()
+        for name, p in {**configured, **{n: p for n, p in others.items() if n not in configured}}.items()
     ]
 
 
@@ -210,15 +226,13 @@ def _plans(
             yield _paced(replace(base, plan=plan), limits, number, campaign, known=bool(limits.windows))
     if flat or said is True or nano is None or (nano == 0 and said is not False):
         return
-    for limits, number in _alike(limits_of(provider, a, model) for a in place.accounts):
-        windows = limits.windows or (known.paid_limits.windows if known else ())
-        yield _paced(
-            replace(base, plan="paid", nano=nano),
-            replace(limits, windows=windows),
-            number,
-            campaign,
-            spend=known if not limits.windows else None,
-        )
+    # What is configured for an account holds for the plan it is on, not for one it might go over to.
+    pays = provider if said is False else Provider.model_construct(kind=provider.kind, base_url=provider.base_url)
+    stated = [limits_of(pays, a if said is False else Account(), model) for a in place.accounts]
+    for limits, number in _alike(stated):
+        own = bool(limits.windows)
+        paid = limits if own or known is None else replace(limits, windows=known.paid_limits.windows)
+        yield _paced(replace(base, plan="paid", nano=nano), paid, number, campaign, spend=None if own else known)
     if known is not None and known.batch is not None:
         lane, number = known.batch, len(place.accounts)
         queue = Rate("batch queue", lane.requests or float("inf"), lane.hours * 3600)

@@ -6,22 +6,26 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from understudy.agents.catalogue import last_day
 from understudy.agents.figures import STALE
+from understudy.config.locality import is_local
 from understudy.config.quota import DAY
 from understudy.config.settings import Settings
 from understudy.pipelines.breakeven import BreakEven, break_evens
 from understudy.pipelines.claims import claimed_options, notes_on
-from understudy.pipelines.items import count_items
+from understudy.pipelines.items import count_items, items_of
 from understudy.pipelines.mix import Mix, best_mix, most_calls, soonest_mix
 from understudy.pipelines.options import Option, options_of
 from understudy.pipelines.reduction import Reduction, reductions
 from understudy.pipelines.spec import Spec
 from understudy.pipelines.volume import Volume, counted
+from understudy.tokens import estimate
 
 FITS = "fits"
+FIRST = 1000  # calls whose length is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +156,47 @@ def plan_campaign(
     Raises ConfigError for items that cannot be read, UsageError for a name nobody has.
     """
     begins = spec.begins or now or datetime.now(UTC)
+    spec, assumed = _with_tokens(spec)
     volume = counted(spec.shape) if spec.shape is not None else Volume(count_items(spec))
     wanted = {**spec.accounts, **(accounts or {})}
     options = options_of(spec, settings, wanted, begins)
     chosen = _chosen(spec, volume.calls, [o for o in options if o.at_hand and o.plan in spec.allowed])
     evens, checks = break_evens(spec.gpu, spec.tokens, volume.calls, options)
     outlooks = tuple(_outlook(o, volume.calls, spec) for o in (*options, *claimed_options(spec, begins)))
-    claimed = notes_on(spec, volume.calls, options, begins)
-    notes = (*claimed, *_notes(spec, volume.calls, options, chosen, begins), *checks)
+    claimed = notes_on(spec, volume.calls, begins)
+    notes = (
+        *claimed,
+        *assumed,
+        *_on_local(spec, settings),
+        *_notes(spec, volume.calls, options, chosen, begins),
+        *checks,
+    )
     return Plan(spec, begins, volume, outlooks, chosen, evens, notes)
+
+
+def _with_tokens(spec: Spec) -> tuple[Spec, tuple[str, ...]]:
+    """With the input of a call estimated from the first calls, where nobody says what it is; and a note of that."""
+    if "input" in spec.tokens.model_fields_set:
+        return spec, ()
+    if not _can_be_looked_at(spec):
+        tokens = f"{spec.tokens.input:,} tokens in and {spec.tokens.output:,} out"
+        return spec, (f"A call is taken for {tokens}: write [tokens] for better ones.",)
+    first = [estimate(item.text) for item in islice(items_of(spec), FIRST)]
+    mean = max(1, round(sum(first) / len(first))) if first else 1
+    tokens = spec.tokens.model_copy(update={"input": max(mean, spec.tokens.cached)})
+    looked = f"estimated at {mean:,} tokens from the first {len(first):,}"
+    return spec.model_copy(update={"tokens": tokens}), (
+        f"The input of a call is {looked}, without an agent's own words.",
+    )
+
+
+def _can_be_looked_at(spec: Spec) -> bool:
+    """Whether the first calls can be made without using them up."""
+    if not (spec.template or spec.template_file):
+        return False
+    if spec.items is not None:
+        return str(spec.items.path) != "-"
+    return spec.shape is not None and bool(spec.mutation_template or not spec.shape.mutations)
 
 
 def _chosen(spec: Spec, calls: int, usable: Sequence[Option]) -> Chosen:
@@ -230,7 +266,7 @@ def _on_mix(spec: Spec, calls: int, chosen: Chosen, begins: datetime) -> list[st
     if mix is None:
         notes.append("With these tiers and this money it is never done: allow others, or more money.")
     elif chosen.mix is None:
-        soonest = f"the soonest mix takes {mix.seconds / DAY:,.1f} days and ${mix.usd:,.2f}"
+        soonest = f"the soonest mix takes {mix.seconds / DAY:,.1f} days and ${mix.usd:,.2f}".removesuffix(".00")
         notes.append(f"The deadline cannot be met for this money: {soonest}.")
     alone = [r.reduction for r in chosen.reduced if len(r.reduction.changes) == 1 and spec.shape is not None]
     if alone:
@@ -248,17 +284,30 @@ def _on_mix(spec: Spec, calls: int, chosen: Chosen, begins: datetime) -> list[st
 
 
 def _on_windows(calls: int, options: Sequence[Option]) -> list[str]:
-    """Where the window one thinks of first is not the one that binds."""
-    told: list[str] = []
+    """Where the window one thinks of first is not the one that binds: of each provider the quickest such model."""
+    told: dict[str, tuple[float, str]] = {}
     for option in options:
         if option.pace is None or option.refused:
             continue
         days = option.pace.even(calls)
         name, most = option.pace.binding(calls)
-        if name != "RPD" and (requests := days.get("RPD")) and most > 1.5 * requests and most > 1:
-            each = next(r for r in option.pace.rates if r.name == "RPD").calls * option.accounts
-            told.append(f"{option.name} {requests:,.1f} days by its {each:,.0f} a day, {most:,.1f} by its {name}")
-    return [f"Requests a day are not always what binds: {'; '.join(told)}."] if told else []
+        if name == "RPD" or (requests := days.get("RPD")) is None or most < max(1.5 * requests, 1):
+            continue
+        each = next(r for r in option.pace.rates if r.name == "RPD").calls * option.accounts
+        words = f"{option.name} {requests:,.1f} days by its {each:,.0f} a day, {most:,.1f} by its {name}"
+        told[option.provider] = min(told.get(option.provider, (most, words)), (most, words))
+    sentences = "; ".join(words for _, words in told.values())
+    return [f"Requests a day are not always what binds: {sentences}."] if told else []
+
+
+def _on_local(spec: Spec, settings: Settings) -> list[str]:
+    """Servers and files on this machine, whose speed only a measurement tells."""
+    here = [
+        name for name, p in settings.providers.items() if p.enabled and is_local(p, "", settings.local_hosts)
+    ]  # fmt: skip
+    if not here or spec.local:
+        return []
+    return [f"How fast {', '.join(here)} is, nobody measured: say it under [[local]], and the mix counts on it."]
 
 
 def _rounded(number: float | None) -> float | None:

@@ -8,10 +8,10 @@ from itertools import product
 from math import prod
 
 from understudy.pipelines.spec import DIMENSIONS, Shape
-from understudy.pipelines.volume import calls_of
 
 FIXED = ("turns", "players", "mutations")  # what a run is: shrunk only where `smallest` allows it
-MOST_STEPS = 200_000  # shapes looked at
+MOST_TRIED = 20_000  # shapes looked at
+Values = tuple[int, ...]  # in the order of DIMENSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,91 +28,93 @@ def reductions(shape: Shape, most: int, smallest: Mapping[str, int]) -> tuple[Re
 
     The largest of all; all dimensions by about the same share; and each dimension alone, where that is enough.
     """
-    if calls_of(shape) <= most:
+    whole: Values = tuple(getattr(shape, d) for d in DIMENSIONS)
+    if counted_of(whole) <= most:
         return ()
-    floors = {d: min(getattr(shape, d), smallest.get(d, _floor(shape, d))) for d in DIMENSIONS}
-    found = [
-        ("the largest there is", _largest(shape, floors, most)),
-        ("all by the same share", _even(shape, floors, most)),
-    ]
-    found += [(f"{d} alone", _alone(shape, d, floors[d], most)) for d in DIMENSIONS if floors[d] < getattr(shape, d)]
-    made: dict[tuple[int, ...], Reduction] = {}
+    floors = tuple(min(n, smallest.get(d, _floor(d, n))) for d, n in zip(DIMENSIONS, whole, strict=True))
+    found = [("the largest there is", _largest(whole, floors, most))]
+    found += [("all by the same share", _even(whole, floors, most))]
+    shrinkable = [i for i, floor in enumerate(floors) if floor < whole[i]]
+    found += [(f"{DIMENSIONS[i]} alone", _alone(whole, i, floors[i], most)) for i in shrinkable]
+    made: dict[Values, Reduction] = {}
     for how, small in found:
         if small is not None:
-            values = tuple(getattr(small, d) for d in DIMENSIONS)
-            made.setdefault(values, Reduction(_changes(shape, small), calls_of(small), how))
+            made.setdefault(small, Reduction(_changes(whole, small), counted_of(small), how))
     return tuple(sorted(made.values(), key=lambda r: (-r.calls, len(r.changes))))
 
 
-def _floor(shape: Shape, dimension: str) -> int:
+def counted_of(values: Values) -> int:
+    """Calls of a shape, its dimensions in the order of DIMENSIONS."""
+    groups, runs, generations, agents, scenarios, turns, players, mutations = values
+    return groups * runs * generations * (agents * scenarios * turns * players + mutations)
+
+
+def _floor(dimension: str, number: int) -> int:
     """A comparison needs two groups; what makes a run what it is stays."""
-    if dimension in FIXED:
-        return getattr(shape, dimension)
-    return min(2, shape.groups) if dimension == "groups" else 1
+    return number if dimension in FIXED else min(2, number) if dimension == "groups" else 1
 
 
-def _with(shape: Shape, values: Mapping[str, int]) -> Shape:
-    return shape.model_copy(update={**values, "names": {}})
+def _changes(old: Values, new: Values) -> dict[str, tuple[int, int]]:
+    pairs = zip(DIMENSIONS, old, new, strict=True)
+    return {d: (before, after) for d, before, after in pairs if before != after}
 
 
-def _changes(old: Shape, new: Shape) -> dict[str, tuple[int, int]]:
-    pairs = {d: (getattr(old, d), getattr(new, d)) for d in DIMENSIONS}
-    return {d: pair for d, pair in pairs.items() if pair[0] != pair[1]}
+def _with(values: Values, place: int, number: int) -> Values:
+    return (*values[:place], number, *values[place + 1 :])
 
 
-def _alone(shape: Shape, dimension: str, floor: int, most: int) -> Shape | None:
-    """The largest value of one dimension; None: its smallest is too much."""
-    low, high = floor, getattr(shape, dimension)
-    if calls_of(_with(shape, {dimension: low})) > most:
+def _alone(values: Values, place: int, floor: int, most: int) -> Values | None:
+    """With the largest number at one place that is not too much; None: its smallest is."""
+    low, high = floor, values[place] + 1
+    if counted_of(_with(values, place, low)) > most:
         return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if calls_of(_with(shape, {dimension: middle})) <= most else (low, middle)
-    return _with(shape, {dimension: low})
+        low, high = (middle, high) if counted_of(_with(values, place, middle)) <= most else (low, middle)
+    return _with(values, place, low)
 
 
-def _even(shape: Shape, floors: Mapping[str, int], most: int) -> Shape | None:
-    def scaled(share: float) -> Shape:
-        return _with(shape, {d: max(floor, int(getattr(shape, d) * share)) for d, floor in floors.items()})
+def _even(whole: Values, floors: Values, most: int) -> Values | None:
+    def scaled(share: float) -> Values:
+        return tuple(max(floor, int(n * share)) for n, floor in zip(whole, floors, strict=True))
 
-    if calls_of(scaled(0.0)) > most:
+    if counted_of(floors) > most:
         return None
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if calls_of(scaled(middle)) <= most else (low, middle)
+        low, high = (middle, high) if counted_of(scaled(middle)) <= most else (low, middle)
     return scaled(low)
 
 
-def _largest(shape: Shape, floors: Mapping[str, int], most: int) -> Shape | None:
+def _largest(whole: Values, floors: Values, most: int) -> Values | None:
     """Of all shapes between the smallest and this one the one with the most calls; of equals that with fewer changes.
 
-    The longest dimension is solved for, the others are gone through: all their values, where those are not too many.
+    The longest dimension is solved for. Of the others all numbers are tried, or where those are too many some of them.
     """
-    free = sorted((d for d in DIMENSIONS if floors[d] < getattr(shape, d)), key=lambda d: getattr(shape, d) - floors[d])
+    free = sorted((i for i in range(len(whole)) if floors[i] < whole[i]), key=lambda i: whole[i] - floors[i])
     if not free:
         return None
     *others, longest = free
-    best: tuple[int, int, Shape] | None = None
-    for values in product(*_values(shape, floors, others)):
-        tried = _alone(_with(shape, dict(zip(others, values, strict=True))), longest, floors[longest], most)
-        if tried is None:
-            whole = _with(shape, dict(zip(others, values, strict=True)))
-            tried = whole if calls_of(whole) <= most else None
-        else:
-            whole = tried.model_copy(update={longest: getattr(shape, longest)})
-            tried = whole if calls_of(whole) <= most else tried
-        if tried is not None:
-            rank = (calls_of(tried), -len(_changes(shape, tried)), tried)
-            best = rank if best is None or rank[:2] > best[:2] else best
-    return best[2] if best else None
+    best: Values | None = None
+    for numbers in product(*_tried(whole, floors, others)):
+        tried = whole
+        for place, number in zip(others, numbers, strict=True):
+            tried = _with(tried, place, number)
+        found = _alone(tried, longest, floors[longest], most)
+        if found is not None and (best is None or _rank(found, whole) > _rank(best, whole)):
+            best = found
+    return best
 
 
-def _values(shape: Shape, floors: Mapping[str, int], dimensions: list[str]) -> Iterator[list[int]]:
-    """Every value of each, or so many of them, evenly apart, that all together stay within reason."""
-    sizes = [getattr(shape, d) - floors[d] + 1 for d in dimensions]
-    thin = 1.0 if prod(sizes) <= MOST_STEPS else (MOST_STEPS / prod(sizes)) ** (1 / len(sizes))
-    for dimension, size in zip(dimensions, sizes, strict=True):
+def _rank(values: Values, whole: Values) -> tuple[int, int]:
+    return counted_of(values), -len(_changes(whole, values))
+
+
+def _tried(whole: Values, floors: Values, places: list[int]) -> Iterator[list[int]]:
+    """Every number of each place, or so many of them, evenly apart, that all together stay within reason."""
+    sizes = [whole[i] - floors[i] + 1 for i in places]
+    thin = 1.0 if prod(sizes) <= MOST_TRIED else (MOST_TRIED / prod(sizes)) ** (1 / len(sizes))
+    for place, size in zip(places, sizes, strict=True):
         steps = max(2, int(size * thin))
-        top, low = getattr(shape, dimension), floors[dimension]
-        yield sorted({low + (top - low) * i // (steps - 1) for i in range(steps)} if size > 1 else {low})
+        yield sorted({floors[place] + (size - 1) * i // (steps - 1) for i in range(steps)})

@@ -34,7 +34,7 @@ from understudy.config.pasted import shown
 from understudy.config.plain import read_plain
 from understudy.config.quota import DAY, LimitTable, Strict, known_zone
 from understudy.config.settings import MOST_USD, UserPath
-from understudy.config.slips import slips
+from understudy.config.slips import no_such, slips
 from understudy.errors import ConfigError
 from understudy.pipelines.calls import Calls
 
@@ -44,6 +44,7 @@ COSTLESS: tuple[Tier, ...] = ("local", "free", "subscription")
 Format = Literal["jsonl", "csv", "parquet"]
 LARGEST = 1_000_000  # bytes of a SPEC
 MOST = 10**12  # of anything counted; more is a slip of the pen
+YEARS = range(1971, 2200)
 UNITS = {"s": 1, "min": 60, "h": 3600, "day": DAY, "week": 7 * DAY}
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|day|week)(?:s|ours?|utes?|econds?)?", re.ASCII)
 _HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)", re.ASCII)
@@ -92,12 +93,22 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Tokens(Strict):
-    """Of one call. max_output: the cap it asks for, where that is more than the answer; cached: of the input."""
+    """Of one call. max_output: the cap it asks for, where that is more than the answer; cached: of the input.
+
+    A number alone is both together, a fifth of it output.
+    """
 
     input: int = Field(default=700, ge=1, le=10**8)
     output: int = Field(default=300, ge=1, le=10**8)
     max_output: int | None = Field(default=None, ge=1, le=10**8)
     cached: int = Field(default=0, ge=0, le=10**8)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both(cls, value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return {"input": value - value // 5, "output": value // 5}
+        return value
 
     @model_validator(mode="after")
     def _fit(self) -> Tokens:
@@ -131,6 +142,13 @@ class Shape(Strict):
     players: Count = 1
     mutations: Annotated[int, Field(ge=0, le=MOST, strict=True)] = 0  # of each generation
     names: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_within_reason(self) -> Shape:
+        each = self.agents * self.scenarios * self.turns * self.players + self.mutations
+        if self.groups * self.runs * self.generations * each > MOST:
+            raise ValueError(f"this makes more than {MOST:,} calls")
+        return self
 
     @model_validator(mode="after")
     def _names_are_as_many(self) -> Shape:
@@ -225,6 +243,7 @@ class Spec(Strict):
     deadline: Length | None = None  # seconds
     usd: Usd | None = None
     tiers: tuple[Tier, ...] | None = None
+    private: bool = False  # nothing of it may leave the machine: the tier is local, whatever else is said
     models: tuple[str, ...] = ()  # only these; by id, alias, provider or provider/model
     shares: dict[str, Share] = Field(default_factory=dict)
     validators: tuple[str, ...] = ()
@@ -244,11 +263,29 @@ class Spec(Strict):
     gpu: Gpu = Gpu()
     claims: tuple[Claim, ...] = ()
 
+    @field_validator("begins")
+    @classmethod
+    def _is_near(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.year not in YEARS:
+            raise ValueError(f"give a date and time in the years {YEARS[0]} to {YEARS[-1]}")
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
     @field_validator("tiers")
     @classmethod
     def _some(cls, value: tuple[Tier, ...] | None) -> tuple[Tier, ...] | None:
         if value is not None and not value:
             raise ValueError("name one tier at least")
+        return value
+
+    @field_validator("validators")
+    @classmethod
+    def _are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            from understudy.director.validators import validators
+
+            known = list(validators())
+            if strange := [name for name in value if name not in known]:
+                raise ValueError(no_such("validator", strange[0], known))
         return value
 
     @field_validator("smallest")
@@ -270,6 +307,9 @@ class Spec(Strict):
 
     @property
     def allowed(self) -> tuple[Tier, ...]:
+        """The tiers its calls may go to."""
+        if self.private:
+            return ("local",)
         if self.tiers is not None:
             return self.tiers
         return TIERS if self.usd else COSTLESS
@@ -297,9 +337,6 @@ def parse_spec(table: Mapping[str, Any], path: Path) -> Spec:
         spec = Spec.model_validate(dict(table))
     except ValidationError as error:
         raise ConfigError(f"{path}: {slips(error, Spec)}.", remedy="docs/campaigns.md lists the keys.") from None
-    begins = spec.begins
-    if begins is not None and begins.tzinfo is None:
-        spec = spec.model_copy(update={"begins": begins.replace(tzinfo=UTC)})
     schema = spec.calls.schema_file
     if schema is not None:
         calls = spec.calls.model_copy(update={"schema_file": path.parent / schema.expanduser()})

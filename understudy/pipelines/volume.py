@@ -15,13 +15,8 @@ class Volume:
     steps: tuple[tuple[str, str, int], ...] = ()
 
 
-def calls_of(shape: Shape) -> int:
-    """groups x runs x generations x (agents x scenarios x turns x players + mutations)."""
-    evaluation = shape.agents * shape.scenarios * shape.turns * shape.players
-    return shape.groups * shape.runs * shape.generations * (evaluation + shape.mutations)
-
-
 def counted(shape: Shape) -> Volume:
+    """groups x runs x generations x (agents x scenarios x turns x players + mutations)."""
     evaluation = shape.agents * shape.scenarios * shape.turns * shape.players
     generation = evaluation + shape.mutations
     run, runs = generation * shape.generations, shape.groups * shape.runs
