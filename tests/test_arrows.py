@@ -45,7 +45,7 @@ MAY_IMPORT = {
         "scenarios",
     },
     "__main__": {"cli"},
-    "__init__": {"director", "types", "errors"},
+    "__init__": {"director", "pipelines", "types", "errors"},
 }
 
 

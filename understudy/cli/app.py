@@ -431,6 +431,32 @@ def campaign_export(
 
 
 @app.command()
+def run(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="PIPELINE", help="A YAML file; see docs/pipelines.md.")],
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", metavar="K=V", help="JSON or text; K=@FILE its text; again for more.")
+    ] = None,
+    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")] = None,
+    draw: Annotated[
+        str | None, typer.Option("--draw", metavar="{mermaid,svg}", help="Draw it, and ask nobody.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Run a pipeline.
+
+    Steps that need each other, each a task like any other. Each result is kept: a run that was killed goes on.
+    """
+    from understudy.cli.pipeline import draw as drawn
+    from understudy.cli.pipeline import run as work
+
+    if draw is not None:
+        return lambda: drawn(file, draw)
+    return _later(lambda: work(_config(context, config), file, inputs or [], resume, as_json=as_json))
+
+
+@app.command()
 def budget(context: typer.Context, session: Session = None, as_json: AsJson = False, config: Config = None) -> Work:
     """Show what is spent, reserved and left.
 

@@ -31,4 +31,10 @@ FIRST: tuple[str, ...] = (
     "CREATE TABLE IF NOT EXISTS campaign_grants (campaign TEXT NOT NULL, home TEXT NOT NULL,"
     " micro_usd BIGINT NOT NULL, PRIMARY KEY (campaign, home))",
 )
-TABLES = ("campaign_grants", "campaign_workers", "campaign_tallies", "campaign_results", "campaign_items", "campaigns")
+# Steps of pipelines: a row stands there before its call is sent; value is JSON, NULL while it is under way.
+PIPELINES: tuple[str, ...] = (
+    "CREATE TABLE IF NOT EXISTS pipeline_runs (id TEXT PRIMARY KEY, name TEXT NOT NULL, inputs TEXT NOT NULL,"
+    " created DOUBLE PRECISION NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS pipeline_steps (run TEXT NOT NULL, step TEXT NOT NULL, n INTEGER NOT NULL,"
+    " key TEXT NOT NULL, begun INTEGER NOT NULL, value TEXT, answers TEXT, PRIMARY KEY (run, step, n))",
+)

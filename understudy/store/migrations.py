@@ -110,7 +110,7 @@ def _seventh(db: sqlite3.Connection) -> None:
 
 
 def _eighth(db: sqlite3.Connection) -> None:
-    for statement in campaign_schema.FIRST:
+    for statement in (*campaign_schema.FIRST, *campaign_schema.PIPELINES):
         db.execute(statement)
 
 
