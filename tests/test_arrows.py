@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "fleet": BASE | {"agents", "store"},
     "reuse": BASE | {"store"},
     "director": BASE | {"fleet", "classifiers", "policies", "reuse", "agents", "tools", "store", "rehearsal"},
-    "pipelines": BASE | {"director", "agents"},
+    "pipelines": BASE | {"director", "policies", "agents", "store"},
     "scenarios": BASE | {"director", "fleet", "classifiers", "agents", "store", "rehearsal"},
     "gateway": BASE | {"director", "pipelines", "store", "tools"},
     "cli": BASE
@@ -45,7 +45,7 @@ MAY_IMPORT = {
         "scenarios",
     },
     "__main__": {"cli"},
-    "__init__": {"director", "types", "errors"},
+    "__init__": {"director", "pipelines", "types", "errors"},
 }
 
 

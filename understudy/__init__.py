@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from understudy.director.director import Director, run
     from understudy.errors import UnderstudyError
+    from understudy.pipelines.pipeline import Pipeline
+    from understudy.pipelines.step import step
     from understudy.types import Attachment, Finished, Progress, Reply, Sensitivity, Stage, Task, Text
 
 __version__ = "0.1.0"
@@ -23,6 +25,7 @@ __all__ = [
     "Attachment",
     "Director",
     "Finished",
+    "Pipeline",
     "Progress",
     "Reply",
     "Sensitivity",
@@ -31,9 +34,16 @@ __all__ = [
     "Text",
     "UnderstudyError",
     "run",
+    "step",
 ]
 
-_HOMES = {"Director": "director.director", "run": "director.director", "UnderstudyError": "errors"}
+_HOMES = {
+    "Director": "director.director",
+    "run": "director.director",
+    "UnderstudyError": "errors",
+    "Pipeline": "pipelines.pipeline",
+    "step": "pipelines.step",
+}
 
 
 def __getattr__(name: str) -> Any:

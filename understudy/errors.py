@@ -14,6 +14,7 @@ UnderstudyError                     exit code
 ├── RateRefused                     3   a caller's requests of a minute; says when to try again
 ├── QueueFull                       3   too many jobs wait; says when to try again
 ├── NoJob                           2   there is no such job, for this key and session
+├── StepFailed                      3   a step of a pipeline could not end; says which, and why
 ├── JobFailed                       3   a job was given up before its task could end; says why
 ├── CallFailed                      3   one call to one candidate; carries its Failure class
 └── ToolFailed                      3   a tool (fetch, sandbox, claude) refused or failed
@@ -190,6 +191,17 @@ class JobFailed(UnderstudyError):
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "reason": self.reason}
+
+
+class StepFailed(UnderstudyError):
+    """`run` names the run of the pipeline: what its other steps have done is kept under it."""
+
+    def __init__(self, message: str, *, remedy: str = "", step: str, run: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.step, self.run = step, run
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "step": self.step, "run": self.run}
 
 
 class CallFailed(UnderstudyError):

@@ -180,6 +180,9 @@ class Task:
     remember: bool = True  # False: the session counts for budgets alone, and its turns are neither read nor kept
     candidate: str | None = None  # provider/model: nobody else is asked
     chat: Chat | None = field(default=None, repr=False)  # handed on as it is; text is then its last question
+    among: tuple[str, ...] = ()  # provider/model: nobody but these is asked; empty: everybody
+    checks: tuple[str, ...] = ()  # names of validators, beside those of the policy
+    scopes: tuple[str, ...] = ()  # of the ledger, that pay for every call too; whoever names one has declared it
 
 
 Counted = Literal["requests", "tokens", "input", "output"]  # tokens: input and output together

@@ -588,6 +588,9 @@ WHOLE = Task(
     remember=False,
     candidate="groq/m",
     chat=Chat("openai", {"messages": []}, 5, 9, frozenset({"tools"}), ("said",), remote=True, tie="t"),
+    among=("groq/m",),
+    checks=("not_empty",),
+    scopes=("campaign:c",),
 )
 
 

@@ -28,9 +28,7 @@ callers = typer.Typer(help="The keys of those who ask over the wire.", rich_mark
 app.add_typer(callers, name="key")
 nanobots = typer.Typer(help="understudy as nanobot's model.", rich_markup_mode=None, no_args_is_help=False)
 app.add_typer(nanobots, name="nanobot")
-campaigns = typer.Typer(
-    help="Many tasks: planned before anything is called.", rich_markup_mode=None, no_args_is_help=False
-)
+campaigns = typer.Typer(help="Many calls: planned, durable, paced.", rich_markup_mode=None, no_args_is_help=False)
 app.add_typer(campaigns, name="campaign")
 
 Work = Callable[[], int]  # returns the exit code
@@ -420,6 +418,135 @@ def campaign_plan(  # noqa: PLR0917  typer makes the options of these parameters
     }
     wishes = Wishes(accounts=tuple(accounts or ()), deadline=deadline, usd=usd, gpu=gpu)
     return lambda: work(_config(context, config), spec, wishes, every=every, as_json=as_json)
+
+
+Named = Annotated[str, typer.Argument(metavar="ID", help="Its beginning will do.")]
+Detach = Annotated[bool, typer.Option("--detach", help="In a process of its own, which outlives this one.")]
+
+
+@campaigns.command("run")
+def campaign_run(
+    context: typer.Context,
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A TOML file: what is asked, by whom, for how much.")],
+    detach: Detach = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Begin a campaign and work on it.
+
+    Killed at any moment it goes on with resume: no finished call is made again. Ctrl-C lets the calls under way end.
+    Exit codes: 0 every call has an answer, 3 some have none, 4 the money limit stopped it.
+    """
+    from understudy.cli.campaigning import run as work
+
+    return _later(lambda: work(_config(context, config), spec, detach=detach, as_json=as_json))
+
+
+@campaigns.command("resume")
+def campaign_resume(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    name: Named,
+    detach: Detach = False,
+    usd: Annotated[float | None, typer.Option("--usd", metavar="N", min=0, help="Another money limit.")] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+    quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
+) -> Work:
+    """Work on what is missing of a campaign.
+
+    After a pause, a stop, an interruption or a crash; what was set aside is asked again. On PostgreSQL it also joins
+    those that are at work.
+    """
+    from understudy.cli.campaigning import resume as work
+
+    return _later(lambda: work(_config(context, config), name, detach=detach, usd=usd, as_json=as_json, quiet=quiet))
+
+
+@campaigns.command("status")
+def campaign_status(
+    context: typer.Context,
+    name: Named,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until it ends or Ctrl-C.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Show how a campaign stands.
+
+    Rate, time left as it went of late and by the plan, tiers, failures by class, cost, who is at it.
+    """
+    from understudy.cli.campaigning import status as work
+
+    return _later(lambda: work(_config(context, config), name, watch=watch, as_json=as_json))
+
+
+@campaigns.command("pause")
+def campaign_pause(context: typer.Context, name: Named, as_json: AsJson = False, config: Config = None) -> Work:
+    """Let no new call begin; resume goes on."""
+    from understudy.cli.campaigning import pause as work
+
+    return _later(lambda: work(_config(context, config), name, as_json=as_json))
+
+
+@campaigns.command("cancel")
+def campaign_cancel(context: typer.Context, name: Named, as_json: AsJson = False, config: Config = None) -> Work:
+    """End a campaign for good; what it has stays."""
+    from understudy.cli.campaigning import cancel as work
+
+    return _later(lambda: work(_config(context, config), name, as_json=as_json))
+
+
+@campaigns.command("list")
+def campaign_list(context: typer.Context, as_json: AsJson = False, config: Config = None) -> Work:
+    """List the campaigns, the newest first."""
+    from understudy.cli.campaigning import every as work
+
+    return _later(lambda: work(_config(context, config), as_json=as_json))
+
+
+@campaigns.command("export")
+def campaign_export(
+    context: typer.Context,
+    name: Named,
+    kind: Annotated[str, typer.Option("--format", metavar="{jsonl,parquet}", help="Lines of JSON, or Parquet.")] = (
+        "jsonl"
+    ),
+    out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Else standard output.")] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Take out the results.
+
+    Items in their order: each with its text, who answered and what it cost, or with the reason why it was set aside.
+    """
+    from understudy.cli.campaigning import export as work
+
+    return _later(lambda: work(_config(context, config), name, kind=kind, out=out, as_json=as_json))
+
+
+@app.command()
+def run(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="PIPELINE", help="A YAML file; see docs/pipelines.md.")],
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", metavar="K=V", help="JSON or text; K=@FILE its text; again for more.")
+    ] = None,
+    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")] = None,
+    draw: Annotated[
+        str | None, typer.Option("--draw", metavar="{mermaid,svg}", help="Draw it, and ask nobody.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Run a pipeline.
+
+    Steps that need each other, each a task like any other. Each result is kept: a run that was killed goes on.
+    """
+    from understudy.cli.pipeline import draw as drawn
+    from understudy.cli.pipeline import run as work
+
+    if draw is not None:
+        return lambda: drawn(file, draw)
+    return _later(lambda: work(_config(context, config), file, inputs or [], resume, as_json=as_json))
 
 
 @app.command()

@@ -70,6 +70,12 @@ def _book_url(value: str) -> str:
     return value
 
 
+def _campaigns_url(value: str) -> str:
+    if value and not re.match(r"(env:\w+|postgres(ql)?://.+)$", value, re.IGNORECASE):
+        raise ValueError("write postgresql://..., env:NAME, or nothing for this machine's store")
+    return _book_url(value)
+
+
 ProviderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$"), AfterValidator(_name)]
 KeySource = Annotated[str, AfterValidator(_key_source)]
 UserPath = Annotated[Path, AfterValidator(_user_path)]  # ~ is the user's home
@@ -167,6 +173,12 @@ class BookSettings(_Strict):
     url: Annotated[str, AfterValidator(_book_url), Field(repr=False)] = ""  # it may hold a password
 
 
+class CampaignSettings(_Strict):
+    """Where campaigns are kept. One worker on this machine needs nothing; several share a PostgreSQL server."""
+
+    url: Annotated[str, AfterValidator(_campaigns_url), Field(repr=False)] = ""  # it may hold a password
+
+
 class KeySettings(_Strict):
     """What holds for the keys of all accounts."""
 
@@ -205,6 +217,7 @@ class Settings(BaseSettings):
     classifier: ClassifierSettings = ClassifierSettings()
     money: MoneySettings = MoneySettings()
     book: BookSettings = BookSettings()
+    campaigns: CampaignSettings = CampaignSettings()
     keys: KeySettings = KeySettings()
     shadow: ShadowSettings = ShadowSettings()
     privacy: PrivacySettings = PrivacySettings()

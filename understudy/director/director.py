@@ -166,7 +166,9 @@ class Director:
             private = known.private and bool(task.history)
         now = parts.clock.now()
         report = events.put_nowait if events is not None else None
-        trail = Trail(f"r-{secrets.token_hex(5)}", session, now, now + seconds, report, caller=task.caller)
+        trail = Trail(
+            f"r-{secrets.token_hex(5)}", session, now, now + seconds, report, caller=task.caller, scopes=task.scopes
+        )
         parts.turns += 1
         way = parts.running.begin(trail, parts.clock)
         try:

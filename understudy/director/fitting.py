@@ -16,6 +16,8 @@ def fit_for(fleet: tuple[Candidate, ...], task: Task) -> tuple[Candidate, ...]:
     """Raises UsageError for a candidate that is not there, or cannot do what is needed."""
     if task.candidate is not None:
         fleet = named(fleet, task.candidate)
+    if task.among:
+        fleet = _among(fleet, task.among)
     embeds = task.chat is not None and task.chat.dialect == "embeddings"
     if not embeds and any(EMBEDS in c.capabilities for c in fleet):
         fleet = tuple(c for c in fleet if EMBEDS not in c.capabilities)
@@ -36,6 +38,16 @@ def fit_for(fleet: tuple[Candidate, ...], task: Task) -> tuple[Candidate, ...]:
             remedy="Name another model; GET /v1/models and understudy models say what each can do.",
         )
     return able
+
+
+def _among(fleet: tuple[Candidate, ...], names: tuple[str, ...]) -> tuple[Candidate, ...]:
+    left = tuple(c for c in fleet if c.name in names)
+    if not left:
+        raise UnknownCandidate(
+            f"None of the candidates that the task allows is there: {', '.join(sorted(names))[:300]}.",
+            remedy="understudy models lists them.",
+        )
+    return left
 
 
 def can(candidate: Candidate) -> frozenset[str]:

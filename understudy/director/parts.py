@@ -85,7 +85,8 @@ class Parts:
         if caller is not None and caller.private:
             sensitivity = Sensitivity.PRIVATE
         scopes = scopes_of(candidate, role, directs=directs, session=trail.session, caller=caller, now=self.clock.now())
-        guard = SendGuard(candidate, sensitivity, self.store.ledger, scopes, partial(self._declare, caller))
+        declare = partial(self._declare, caller, known=trail.scopes)
+        guard = SendGuard(candidate, sensitivity, self.store.ledger, (*trail.scopes, *scopes), declare)
         if caller is None or caller.tokens_per_day is None:
             return guard
         return AllowanceGuard(guard, self._allowance(caller), turn)
@@ -113,8 +114,8 @@ class Parts:
     def _allowance(self, caller: Caller) -> Allowance:
         return self._allowances.setdefault(caller.name, Allowance())
 
-    async def _declare(self, caller: Caller | None, scopes: tuple[str, ...]) -> None:
-        limits = {scope: limits_of(self.settings, scope, caller) for scope in scopes}
+    async def _declare(self, caller: Caller | None, scopes: tuple[str, ...], *, known: tuple[str, ...] = ()) -> None:
+        limits = {scope: limits_of(self.settings, scope, caller) for scope in scopes if scope not in known}
         # A key that was revoked and made anew may have another limit on the same day.
         new = {scope: limit for scope, limit in limits.items() if self._declared.get(scope) != limit}
         await declare(self.store.ledger, new)

@@ -21,6 +21,7 @@ class Trail:
     watch: Callable[[Event], None] | None = None  # of stages, to who looks on: changes nothing of how it is worked on
     step: bool = False  # a step of a plan: the director has spoken already
     caller: Caller | None = None  # who pays for all of it, its steps too
+    scopes: tuple[str, ...] = ()  # that pay for all of it as well, declared by who named them
     intent: str = ""  # as soon as it is known; the policy too
     policy: str = ""
     policy_hash: str = ""
@@ -33,7 +34,17 @@ class Trail:
     def of_step(self, number: int, now: float) -> Trail:
         """The trail of one step of this task's plan."""
         name = f"{self.id}.{number}"
-        return Trail(name, self.session, now, self.deadline, self.report, self.watch, step=True, caller=self.caller)
+        return Trail(
+            name,
+            self.session,
+            now,
+            self.deadline,
+            self.report,
+            self.watch,
+            step=True,
+            caller=self.caller,
+            scopes=self.scopes,
+        )
 
     def all_attempts(self) -> tuple[Attempt, ...]:
         """Its own and its steps', in the order they began."""

@@ -115,7 +115,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     task, decision, redaction = decided.task, decided.decision, decided.redaction
     # A conversation that is handed on has its instructions in it.
     role = BARE if task.chat is not None or decision.agent == BARE.name else specialist(decision.agent)
-    checks = tuple(dict.fromkeys((*decision.checks, *(() if task.schema else role.checks))))
+    checks = tuple(dict.fromkeys((*decision.checks, *(() if task.schema else role.checks), *task.checks)))
     chain = tuple(parts.by_domain[link.domain] for link in decision.chain)
     prefix: Prefix | None = None
     if task.chat is not None and task.chat.live is not None and decision.live:

@@ -14,6 +14,8 @@ from understudy.types import Attachment, Chat, Reply, Role, Task, Turn, Usage
 LARGEST = 16_000_000  # characters of a task's JSON
 KEPT = tuple(f.name for f in fields(Task) if f.name != "caller")  # who asks is looked up when the job is run
 
+LISTS = ("among", "checks", "scopes")
+
 
 def task_to_json(task: Task) -> str:
     """Everything but the caller. Raises UsageError for what is no JSON, or too much of it."""
@@ -40,6 +42,7 @@ def task_from_json(text: str) -> Task:
             raise TypeError
         files = tuple(Attachment(str(f["path"]), str(f["text"])) for f in record.pop("files", ()))
         history = tuple(Turn(str(t["user"]), str(t["assistant"])) for t in record.pop("history", ()))
+        record |= {name: tuple(map(str, record.get(name, ()))) for name in LISTS}
         record["chat"] = _chat_of(record.get("chat"))
         return Task(**record, files=files, history=history)
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError):

@@ -1,1 +1,1 @@
-"""Many tasks: campaigns, planned before anything is called."""
+"""Many tasks: pipelines of steps; campaigns of half a million calls, planned before anything is called."""

@@ -36,6 +36,7 @@ from understudy.config.quota import DAY, LimitTable, Strict, known_zone
 from understudy.config.settings import MOST_USD, UserPath
 from understudy.config.slips import no_such, slips
 from understudy.errors import ConfigError
+from understudy.pipelines.calls import Calls
 
 Tier = Literal["local", "free", "subscription", "paid", "batch"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
@@ -254,6 +255,7 @@ class Spec(Strict):
     seconds: float = Field(default=2.0, gt=0, le=3600)  # that one call takes; the founding plan says 1 to 3
     accounts: dict[str, Annotated[int, Field(ge=1, le=1000)]] = Field(default_factory=dict)
     tokens: Tokens = Tokens()
+    calls: Calls = Calls()  # how each is made
     shape: Shape | None = None
     smallest: dict[str, Annotated[int, Field(ge=0, le=MOST)]] = Field(default_factory=dict)
     items: Items | None = None
@@ -335,6 +337,10 @@ def parse_spec(table: Mapping[str, Any], path: Path) -> Spec:
         spec = Spec.model_validate(dict(table))
     except ValidationError as error:
         raise ConfigError(f"{path}: {slips(error, Spec)}.", remedy="docs/campaigns.md lists the keys.") from None
+    schema = spec.calls.schema_file
+    if schema is not None:
+        calls = spec.calls.model_copy(update={"schema_file": path.parent / schema.expanduser()})
+        spec = spec.model_copy(update={"calls": calls})
     if spec.template_file is not None:
         spec = spec.model_copy(update={"template_file": path.parent / spec.template_file.expanduser()})
     if spec.items is not None and str(spec.items.path) != "-":

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from understudy.errors import StoreError
+from understudy.store import campaign_schema
 from understudy.store.faults import broken
 
 APPLICATION_ID = 0x554E4453  # "UNDS", in the file's header: tells our database from another program's
@@ -108,7 +109,21 @@ def _seventh(db: sqlite3.Connection) -> None:
     )
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth, _seventh)
+def _eighth(db: sqlite3.Connection) -> None:
+    for statement in (*campaign_schema.FIRST, *campaign_schema.PIPELINES):
+        db.execute(statement)
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _first,
+    _second,
+    _third,
+    _fourth,
+    _fifth,
+    _sixth,
+    _seventh,
+    _eighth,
+)
 
 
 def version(db: sqlite3.Connection) -> int:
