@@ -712,6 +712,110 @@ EAN 40{n10}
 Section 230(c)(1) of the Act of 1996
 Psalm 23:1-6, John 3:16
 {first} has 5 apples and gives {first} 2 of them.
+Im Jahr 1999 kamen 300 Menschen nach Berlin, davon 36 aus Hamburg.
+Der Zug ICE 578 fährt um 14:05 Uhr von Gleis 7 ab und kostet 49,90 Euro.
+Wie hoch ist der Kölner Dom? 157 Meter.
+Bitte fasse Kapitel 4 auf Seite 112 bis 118 zusammen.
+Das Passwort muss mindestens 12 Zeichen haben, davon 1 Zahl.
+Wie setze ich mein Passwort bei Windows 11 zurück?
+Le train de 8 h 12 arrive à la gare 3 minutes en retard.
+La tour Eiffel mesure 330 mètres et a été construite en 1889.
+Comment changer le mot de passe sous Windows 10 ?
+Quelle est la capitale de l'Australie et sa population en 2020 ?
+El Quijote fue publicado en 1605 y tiene 126 capítulos.
+¿Cuántos habitantes tiene Madrid en 2023?
+La clave está en la paciencia; el secreto es 50% trabajo.
+La contraseña debe tener 8 caracteres y 2 números.
+Il Colosseo fu costruito nel 72 dopo Cristo e poteva contenere 50000 spettatori.
+La password deve contenere almeno 8 caratteri.
+A senha deve ter 8 caracteres, incluindo 1 número.
+O Brasil ganhou a Copa de 1970 por 4 a 1.
+Het wachtwoord moet minimaal 10 tekens bevatten.
+De trein naar Utrecht vertrekt om 10.45 van spoor 5b.
+Hasło musi mieć co najmniej 8 znaków i 1 cyfrę.
+Bitwa pod Grunwaldem odbyła się 15 lipca 1410 roku.
+Пароль должен содержать не менее 8 символов.
+Война и мир вышла в 1869 году, в ней 1225 страниц.
+Şifre en az 8 karakter olmalı.
+İstanbul'un nüfusu 2022 yılında 15 milyon 907 bin.
+密码必须至少包含8个字符。
+中国有34个省级行政区，人口约14亿。
+第3章第12页的图表说明了什么？
+パスワードは8文字以上で入力してください。
+富士山の高さは3776メートルです。
+비밀번호는 8자 이상이어야 합니다.
+서울의 인구는 2023년 기준 940만 명입니다.
+كلمة المرور يجب أن تحتوي على 8 أحرف.
+पासवर्ड में कम से कम 8 अक्षर होने चाहिए।
+भारत 1947 में स्वतंत्र हुआ।
+The account manager said order 4471 ships on Monday.
+Our account grew by 20 percent in 2022.
+The plate weighs 450 g and costs 12 dollars.
+Visa issued 12345678 cards last year worldwide.
+The compute plan has 16 vCPU, 64 GB RAM and 1024 GB disk.
+Set the pin 13 to output and pin 12 to input on the Arduino.
+GPIO pin 1024 does not exist.
+The token limit is 128000 and each token costs 0.000002 dollars.
+Use HTTP status 404 or 500; port 5432 for Postgres.
+Convert 98.6 F to Celsius and 100 km to miles.
+In Python, `password_hash = bcrypt.hashpw(pw, bcrypt.gensalt(12))`.
+assert hash("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+user = User.objects.get(pk=12345678)
+const TOKEN_EXPIRY = 3600; const MAX_LOGIN_ATTEMPTS = 5;
+login(username, password) returns a token or raises AuthError401
+print(f"Hello {user.name}, your score is {score:.2f}")
+public class LoginController2 extends BaseController { private String password; }
+POST /api/v1/login HTTP/1.1
+db.users.createIndex({ email: 1 }, { unique: true })
+docker run -p 8080:80 -e POSTGRES_PASSWORD=secret postgres:16
+kubectl create secret generic db --from-literal=password=$DB_PASSWORD
+ssh -p 2222 user@host.example.com
+git clone git@github.com:torvalds/linux.git
+pip install torch==2.3.1+cu121 --index-url https://download.pytorch.org/whl/cu121
+sha1sum file.iso  # 2fd4e1c67a2d28fced849ee1bb76e7391b93eb12
+<a href="https://example.com/reset?lang=en&step=2">Reset password</a>
+{"type": "object", "properties": {"password": {"type": "string", "minLength": 8}}}
+The Treaty of Versailles was signed on 28 June 1919 in the Hall of Mirrors.
+Elizabeth II was born on 21 April 1926 and died in 2022.
+Napoleon, born 15 August 1769, died on Saint Helena.
+Solve 3x + 5 = 20 and x^2 - 4x + 4 = 0.
+A rectangle is 12 by 30 cm; its diagonal is 32.31 cm.
+The melting point of iron is 1538 °C, of gold 1064.18 °C.
+Avogadro's number is 6.02214076e23.
+NGC 1300, M 31 and HD 209458 b are objects in the sky.
+RFC 2616, ISO 9001, DIN 476 and IEEE 802.11ax are standards.
+Bach's BWV 1007 and Mozart's KV 525
+Boeing 747-400, Airbus A320neo, Mi-24
+CAS 7732-18-5 is water; the EC number is 231-791-2.
+The ICD code for flu is J11.1; what does it mean?
+What does blood pressure of 120/80 mean?
+How many weeks is a pregnancy?
+Is cancer hereditary?
+What is the salary of a senator in the US?
+The company's income rose to 3,400,000 dollars.
+My favorite number is 7 and I like 3 cats.
+I have 3 apples and my brother has 5; who has more?
+My train leaves at 9:40, platform 12.
+We met 25 clients in 14 cities over 3 months.
+The meeting is at 3 pm in room 402, building 7.
+Write a regex for phone numbers like (xxx) xxx-xxxx
+How do I mask an IBAN in Java?
+Explain SSN format XXX-XX-XXXX
+Generate a fake credit card number for testing
+The key to success is 90% practice. Keys: 12, 34.
+secret sauce, secret garden, secretary 2 of 3
+The pass was closed; bypass 12 was open. Passage 3.
+Authentication: 2 factors. Authorization: 3 roles.
+checksum: 0xDEADBEEF, magic 0xCAFEBABE
+MAC address format is six groups of two hex digits like 00:00:00:00:00:00
+fe80::1 and ::1 are link-local and loopback
+The subnet mask is 255.255.255.0
+Chrome/120.0.0.0 Safari/537.36
+Version 10.0.19045.3324 of Windows
+"lodash": "^4.17.21", "react": "18.2.0"
+color palette: #1a2b3c, #4d5e6f, #778899
+latitude of Paris? longitude of Tokyo?
+Lat. 48 N is warm; it was 3.1415 and 2.7182.
 {first} ran {n2} miles in {n2} minutes.
 """
 

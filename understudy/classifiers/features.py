@@ -13,7 +13,8 @@ from zlib import crc32
 
 from understudy.classifiers.lexicon import LEXICON
 
-HEAD, TAIL = 900, 450  # characters
+HEAD, TAIL = 900, 450  # characters that are looked at for their form
+FIRST, LAST = 500, 400  # of them, characters that are read word by word: the middle of a document tells its subject
 EDGE = 40  # words: of a longer text only the first and the last this many are hashed, a document's own words say little
 BUCKETS = 1 << 15
 VERSION = 6  # raised whenever a feature changes its meaning: old weights are refused then
@@ -115,13 +116,21 @@ _EXTRA = (
     *("choices", "choices_numbers", "latex", "yes_no", "yes_no_only", "docstring", "signature", "hunks"),
     *("schema", "first_line_short", "last_line_short", "long_paragraph", "asked_last", "code_only", "body_code"),
     *("news_question", "lower_case", "said_me", "names_no_time", "fragment", "ends_colon"),
+    *("asks_sum", "asks_facts", "facts_no_sum", "long_no_sum", "turns_facts", "turns_sum"),
 )
 DENSE = (*_NAMES, *(f"start_{n}" for n in _NAMES), *(f"end_{n}" for n in _NAMES), *_EXTRA)
 _YES_NO = frozenset(
     ["is", "are", "was", "were", "do", "does", "did", "can", "could", "would", "will", "should", "has", "have", "had"]
 )
-_CHOICE = re.compile(r"(?:^|[\s(\['])([A-Ea-e1-5])(?:[.):]|'[,\]])")
+_CHOICES = tuple(
+    tuple(mark.format(c) for c in letters)
+    for mark, letters in (
+        *(("{}.", "ABC"), ("{})", "ABC"), ("{}:", "ABC"), ("'{}'", "ABC")),
+        *(("{})", "abc"), (" {}. ", "abc"), ("{})", "123"), ("[{}]", "123")),
+    )
+)
 _HUNK = re.compile(r"^(?:@@ -|diff --git |\+\+\+ |--- |Index: )", re.MULTILINE)
+_SUMMARY = ("summar", "tl", "recap", "gist", "condens", "zusammenfass", "resum", "résum", "riassu", "synops", "minutes")
 _DOCSTRING = ('"""', "'''", ">>>", "/**", "assert ")
 _SCHEMA = ('"parameters"', '"properties"', '"description"', '"arguments"', "-> ", "API", "tools", "functions")
 _PAST = frozenset(["did", "was", "were", "has", "had", "have", "does", "is"])
@@ -135,7 +144,7 @@ def window(text: str) -> str:
 def extract(text: str) -> tuple[list[float], list[int]]:
     """(one number for each of DENSE, the buckets of the hashed words and pairs that occur)."""
     view = window(text)
-    pieces = view.split()
+    pieces = (view if len(view) <= FIRST + LAST else f"{view[:FIRST]}\n{view[-LAST:]}").split()
     raw: list[str] = []
     for piece in pieces:
         # A token never crosses white space, and most pieces are words.
@@ -149,12 +158,6 @@ def extract(text: str) -> tuple[list[float], list[int]]:
     sentences = len([p for p in pieces if p[-1] in _ENDS])
     dense = _dense(text, view, raw, words, capitals=capitals, digits=digits, sentences=sentences)
     return dense, _hashed(raw, words, capitals, digits)
-
-
-def is_fresh(text: str) -> bool:
-    """Whether a word of the text asks for the present: today, latest, price, or a year from 2021 on."""
-    words = {t.lower() for t in _TOKEN.findall(window(text))}
-    return bool(words & LEXICON["fresh"]) or any(len(w) == 4 and "2021" <= w < "2040" for w in words)
 
 
 def _hashed(raw: list[str], words: list[str], capitals: list[int], digits: list[int]) -> list[int]:
@@ -201,10 +204,12 @@ def _shares(words: set[str], full: int) -> list[float]:
     return [min(count / full, 1.0) for count in counts]
 
 
-def _at_lines(pattern: re.Pattern[str], view: str, begins: list[int]) -> int:
-    """Matches of a pattern that begins with ^, which re would try at every character."""
+def _at_lines(pattern: re.Pattern[str], view: str, begins: list[int], firsts: str = "") -> int:
+    """Matches of a pattern that begins with ^, which re would try at every character; `firsts`: what it begins with."""
     found = done = 0
     for begin in begins:
+        if firsts and view[begin : begin + 1] not in firsts:
+            continue
         if begin >= done and (match := pattern.match(view, begin)):
             found, done = found + 1, match.end()
     return found
@@ -262,7 +267,7 @@ def _dense(
         min(code / 6, 1.0),
         1.0 if "```" in view else 0.0,
         1.0 if any(t in view for t in _TRACES) else 0.0,
-        min(_at_lines(_DIFF, view, begins) / 6, 1.0),
+        min(_at_lines(_DIFF, view, begins, "@d+-") / 6, 1.0),
         min(turns / 6, 1.0),
         min(len(_STAMP.findall(view)) / 2, 1.0) if numbers else 0.0,
         min(sum(lower.count(t) for t in _TOOLS) / 2, 1.0),
@@ -286,7 +291,7 @@ def _dense(
     amounts = numbers - len([y for y in years if 1000 < y < 2040])
     single = lines == 1 and sentences <= 1
     question = ends != "" and ends in "?？"
-    spec = _at_lines(_SPEC, view, begins)
+    spec = _at_lines(_SPEC, view, begins, "EIOC")
     complaint = bool(distinct & LEXICON["code_see"])
     fresh = bool(distinct & LEXICON["fresh"])
     values += [
@@ -298,24 +303,23 @@ def _dense(
         min(spec / 2, 1.0),
         1.0 if spec and code <= 1 else 0.0,
         1.0 if code > 2 and complaint else 0.0,
-        1.0 if count > 150 and lines > 2 and not code else 0.0,
-        1.0 if turns > 3 and count > 150 else 0.0,
+        1.0 if len(view) > 900 and lines > 2 and not code else 0.0,
+        1.0 if turns > 3 and len(view) > 900 else 0.0,
         1.0 if distinct & LEXICON["me"] and sentences >= 2 and amounts < 3 and lines <= 2 else 0.0,
         1.0 if fresh and question and single else 0.0,
         1.0 if single and question and not fresh and not distinct & LEXICON["me"] else 0.0,
     ]
-    choices = len({c.upper() for c in _CHOICE.findall(view)}) if "B" in view or "b" in view or "2" in view else 0
-    chosen = choices >= 3
+    chosen = any(a in view and b in view and c in view for a, b, c in _CHOICES)
     latex = view.count("$") + 2 * view.count("\\")
     yes_no, me = starts in _YES_NO, bool(distinct & LEXICON["me"])
     heads = view[: begins[1]] if lines > 1 else view
     tails = view[begins[-1] :]
     paragraph = max([b - a for a, b in pairwise([*begins, len(view)])])
-    hunks = _at_lines(_HUNK, view, begins)
+    hunks = _at_lines(_HUNK, view, begins, "@d+-I")
     signature = code > 0 and any(t in view for t in _DOCSTRING)
     values += [
         1.0 if chosen else 0.0,
-        1.0 if chosen and numbers - choices * (view.count("1)") > 0) > 5 else 0.0,
+        1.0 if chosen and numbers > 5 else 0.0,
         min(latex / 6, 1.0),
         1.0 if yes_no else 0.0,
         1.0 if yes_no and single and question and not me else 0.0,
@@ -335,5 +339,16 @@ def _dense(
         1.0 if single and question and caps and not numbers and not fresh else 0.0,
         1.0 if single and not question and count <= 7 and not asks and starts not in LEXICON["act"] else 0.0,
         1.0 if ends == ":" else 0.0,
+    ]
+    edges = set(words[:EDGE] + words[-EDGE:])
+    asks_sum = any(w.startswith(_SUMMARY) for w in edges)
+    asks_facts = bool(edges & LEXICON["facts"])
+    values += [
+        1.0 if asks_sum else 0.0,
+        1.0 if asks_facts else 0.0,
+        1.0 if asks_facts and not asks_sum else 0.0,
+        1.0 if len(view) > 900 and not asks_sum else 0.0,
+        1.0 if turns > 3 and asks_facts else 0.0,
+        1.0 if turns > 3 and asks_sum else 0.0,
     ]
     return values

@@ -41,6 +41,8 @@ _WORDS: dict[str, str] = {
         "remembered forget store note insights reflect reflection observations observation merke erinnerst recuerdas "
         "souviens forgot"
     ),
+    "facts": "fact facts insight insights memory memories persona personas profile observations statements store "
+    "stored remember extract durable lasting personal preferences inferred infer conclude concluded salient objective",
     "fresh": (
         "today tonight yesterday tomorrow current currently latest recent recently newest now this week month year "
         "breaking news live update updates upcoming released announced price prices stock score weather forecast "

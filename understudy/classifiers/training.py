@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ _THIRD_PARTY = ("LeetCode weekly",)
 _PLAIN = 0.4
 # The share of answers that shall be right on a source never seen, and what is asked of the sources at hand beyond it:
 # thresholds chosen on some sources promise a little too much for others.
-TARGET, MARGIN = 0.95, 0.01
+TARGET, MARGIN = 0.95, 0.02
 # No intent may live on the others' accuracy: alone it has to reach this.
 EACH = 0.85
 _LETTER = {intent: place for place, intent in enumerate(INTENTS)}
@@ -66,24 +66,58 @@ def own_rows(*, held_out: bool) -> list[Row]:
 
 def public_rows(data: Path) -> list[Row]:
     """Rows of DATA/routing/dev.jsonl.gz with an intent the scorer answers. Raises UsageError for a wrong folder."""
-    path = data / "routing" / "dev.jsonl.gz"
     rows: list[Row] = []
+    known = {i.value for i in INTENTS}
+    for row in _read(data / "routing" / "dev.jsonl.gz", ("text", "label", "source", "licence")):
+        if row["label"] in known:
+            source = str(row["source"])
+            free = str(row["licence"]).startswith(_FREE) and not source.startswith(_THIRD_PARTY)
+            rows.append(Row(row["text"], Intent(row["label"]), source, free, family(source)))
+    return rows
+
+
+# Tables made for other ends, whose questions have an intent by what they were made for. They only ever measure.
+_OTHERS = (
+    ("quality/llmrouter9.jsonl.gz", "dataset", "math", "prompt", "MATH", Intent.REASONING),
+    ("quality/llmrouter9.jsonl.gz", "dataset", "openbook_qa", "prompt", "OpenBookQA", Intent.QUICK_QA),
+    ("quality/llmrouter9.jsonl.gz", "dataset", "commonsense_qa", "prompt", "CommonsenseQA", Intent.QUICK_QA),
+    ("quality/mot_cascade.jsonl.gz", "dataset", "mot/date", "prompt", "BIG-bench dates", Intent.REASONING),
+    ("quality/mot_cascade.jsonl.gz", "dataset", "mot/crepe", "prompt", "CREPE", Intent.REASONING),
+    ("quality/debugbench.jsonl.gz", "dataset", "debugbench/cpp", "prompt", "DebugBench cpp", Intent.CODE_REVIEW),
+)
+_MOST = 100  # rows of each
+
+
+def other_rows(data: Path) -> list[Row]:
+    """Questions of the quality tables as sources that are never trained on. Raises UsageError for a wrong folder."""
+    rows: list[Row] = []
+    for name, field_of, value, text, source, intent in _OTHERS:
+        found = [row[text] for row in _read(data / name, (field_of, text)) if row[field_of] == value]
+        rows += [Row(one, intent, source, False, family(source)) for one in found[:_MOST]]
+    return rows
+
+
+def _read(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for line in lines:
                 row: dict[str, Any] = json.loads(line)
-                if row["label"] in {i.value for i in INTENTS}:
-                    source = str(row["source"])
-                    free = str(row["licence"]).startswith(_FREE) and not source.startswith(_THIRD_PARTY)
-                    rows.append(Row(row["text"], Intent(row["label"]), source, free, family(source)))
-    except (OSError, ValueError, KeyError, TypeError):
+                if any(name not in row for name in fields):
+                    raise ValueError
+                yield row
+    except (OSError, ValueError, TypeError):
         raise UsageError(
             f"{path} is not a file of labelled rows.", remedy="Pass the data folder with --data."
         ) from None
-    return rows
 
 
 Memo = dict[str, tuple[list[float], list[int]]]
+
+
+def fill(rows: Iterable[Row], memo: Memo) -> None:
+    """Reads all texts once; a changed copy of the memo then trains a scorer that sees less."""
+    for row in rows:
+        _extract(row.text, memo)
 
 
 def _extract(text: str, memo: Memo) -> tuple[list[float], list[int]]:
@@ -226,7 +260,6 @@ class Held:
     source: str
     truth: NDArray[np.int64] = field(repr=False)
     scores: Floats = field(repr=False)
-    fresh: NDArray[np.bool_] = field(repr=False)  # whether the text itself says that it needs the present
 
 
 def leave_one_source_out(rows: Sequence[Row], memo: Memo, **settings: Any) -> list[Held]:
@@ -237,8 +270,8 @@ def leave_one_source_out(rows: Sequence[Row], memo: Memo, **settings: Any) -> li
     fitted: dict[str, Weights] = {}
     for source in sorted({row.source for row in rows}):
         mine = [row for row in rows if row.source == source]
-        if any(row.trainable for row in mine):
-            kin = family(source)
+        kin = mine[0].group
+        if any(row.trainable and row.group == kin for row in rows):
             if kin not in fitted:
                 fitted[kin] = fit([*own, *(r for r in rows if r.trainable and r.group != kin)], memo, **settings)
             weights = fitted[kin]
@@ -246,7 +279,7 @@ def leave_one_source_out(rows: Sequence[Row], memo: Memo, **settings: Any) -> li
             shared = shared or fit([*own, *(r for r in rows if r.trainable)], memo, **settings)
             weights = shared
         truth = np.array([_LETTER[row.intent] for row in mine])
-        held.append(Held(source, truth, weights.scores((row.text for row in mine), memo), _fresh(mine)))
+        held.append(Held(source, truth, weights.scores((row.text for row in mine), memo)))
     return held
 
 
@@ -260,27 +293,12 @@ def written_fold(rows: Sequence[Row], memo: Memo, **settings: Any) -> Held:
     mine = [row for row in own if row.group == fold]
     weights = fit([*(r for r in own if r.group != fold), *(r for r in rows if r.trainable)], memo, **settings)
     truth = np.array([_LETTER[r.intent] for r in mine])
-    return Held(OWN, truth, weights.scores((r.text for r in mine), memo), _fresh(mine))
-
-
-def _fresh(rows: Sequence[Row]) -> NDArray[np.bool_]:
-    return np.array([features.is_fresh(row.text) for row in rows])
+    return Held(OWN, truth, weights.scores((r.text for r in mine), memo))
 
 
 def chances(scores: Floats, temperature: float) -> Floats:
     odds = np.exp((scores - scores.max(axis=1, keepdims=True)) / temperature)
     return odds / odds.sum(axis=1, keepdims=True)
-
-
-def mild(truth: NDArray[np.int64], guessed: NDArray[np.int64], fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Errors between a quick question and web research where no word asks for the present.
-
-    Neither is a bad answer: the researcher knows stable facts too, and the quick agent says when it does not know.
-    What is lost is one call, as much as by abstaining. Every figure of accuracy counts these as errors all the same.
-    """
-    quick, web = _LETTER[Intent.QUICK_QA], _LETTER[Intent.WEB_RESEARCH]
-    swapped = ((truth == quick) & (guessed == web)) | ((truth == web) & (guessed == quick))
-    return swapped & ~fresh
 
 
 def calibrate(held: Sequence[Held], target: float = TARGET + MARGIN) -> tuple[float, Floats]:

@@ -173,7 +173,11 @@ def _at_number(scan: Scan, start: int, end: int) -> Iterator[Span]:
     if after[:1].isspace() or after[1:].isspace() or after[:1] in ("-", "/", ","):
         if (match := _ENGLISH.match(text, start)) and _is_way(match.group()):
             yield Span(start, match.end(), "address")
-        if (match := _TWICE.match(text, start)) and not _MONTHS.search(match.group()):
+        if (
+            (match := _TWICE.match(text, start))
+            and not match.group().split()[-2][0].islower()
+            and not _MONTHS.search(match.group())
+        ):
             yield Span(start, match.end(), "address")
     elif after[:1].isupper():
         for pattern in (_UK, _CANADA):
@@ -194,7 +198,9 @@ def _ways_first(scan: Scan) -> Iterator[Span]:
 
 
 def _numbered_way(scan: Scan, start: int, end: int) -> Iterator[Span]:
-    front = _HOUSE_NUMBER.sub("", scan.before(start, 40))
+    front = scan.before(start, 40)
+    if front.rstrip(" .:").endswith(_NUMBER_WORDS):
+        front = _HOUSE_NUMBER.sub("", front)
     begins = start - len(scan.before(start, 40))
     name = front.rstrip(" ")
     if name and (name[-1] > "\u2e7f" or "\u0900" <= name[-1] <= "\u0dff"):
@@ -216,6 +222,7 @@ def _numbered_way(scan: Scan, start: int, end: int) -> Iterator[Span]:
 _PLAINLY = listed(
     "straße|strasse|gasse|gracht|straat|chaussee|brücke|caddesi|sokak|ulice|utca| út|gatan|vägen|allee|platz|plein"
 )
+_NUMBER_WORDS = listed(",|no|nr|n°|nº|num|nummer|número|numéro|д|дом")
 _HOUSE_NUMBER = re.compile(r"(?:,? ?\b(?:no|nr|n°|nº|num|nummer|número|numéro|д|дом)[.:]? ?|, ?)$")
 _EASTERN = re.compile(
     r"[\u4e00-\u9fff]{2,10}(?:路|街|道|巷|弄|段|里)\d{1,5}(?:号|號|弄|之|-|巷|栋)|[\u4e00-\u9fff]{2,8}(?:村|小区|大厦|"
@@ -319,6 +326,9 @@ _NOT_NAMES = frozenset(
 def _named_place(scan: Scan, start: int, end: int) -> Iterator[Span]:
     """A capitalised name with a house number, behind a word for where."""
     if not 2 <= end - start <= 4 or "1700" <= scan.text[start:end] <= "2035" or scan.text[start - 1] != " ":
+        return
+    word = scan.text.rfind(" ", max(0, start - 34), start - 1) + 1
+    if not scan.text[word : word + 1].isupper() or start - word < 6:
         return
     match = _NAME_NUMBER.search(scan.text, max(0, start - 72), min(len(scan.text), end + 10))
     if match and match.start("number") == start and not _COUNTED.search(match["place"]):

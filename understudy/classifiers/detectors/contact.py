@@ -213,7 +213,7 @@ def find_phones(scan: Scan) -> Iterator[Span]:
         ):
             continue
         raw = text[start:end]
-        count = sum(c.isdigit() for c in raw)
+        count = shape.count(b"0", start, end)
         if not 6 <= count <= 16:
             continue
         if start and text[start - 1] == "(" and ")" in raw:
@@ -252,4 +252,6 @@ def _is_measure(raw: str) -> bool:
 
 
 def _phone_context(scan: Scan, start: int, end: int) -> bool:
+    if scan.shape[end - 2] != 48:  # 231-791-2: no group of a number is a single digit at its end
+        return False
     return scan.follows(_PHONE_WORDS, start, 24) or scan.after(end, 9).startswith(_PHONE_AFTER)

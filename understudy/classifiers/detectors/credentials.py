@@ -42,7 +42,7 @@ _TAIL = re.compile(
     r"(?P<close>(?:\\?[\"'`\]]|&quot;|>(?=[^<\s])|</\w{1,20}>|\)|\([^()\n]{0,24}\))?)"
     r"(?P<sep>(?<=>)|[是は는은]|\s{0,4}(?:=>|:=|->|<-|===?|[:=：]|,(?= ?['\"])|(?<=is)(?= ))\s{0,4})"
     r"(?P<open>(?:[rbfu]?\\?[\"'`]|&quot;|&amp;quot;|<\w{1,20}>|@)?)"
-    r"(?P<value>[^\s\"'`<>,;]{4,256})"
+    r"(?P<value>[^\s\"'`<>,;\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{4,256})"
 )
 # "token 4b9a6d8b...": no sign between, but nothing else looks like it
 _BARE = re.compile(

@@ -22,16 +22,18 @@ _WORD = Needles(
 )
 _PIN = Needles(
     *listed(
-        "pin|pin code|pin-code|pin number|código pin|code pin|геслo|пин-код|pin-код|passcode|door code|alarm code|"
+        "pin|pin code|pin-code|pin number|código pin|code pin|пин-код|pin-код|passcode|door code|alarm code|"
+        "code to the safe|code for the safe|code to the door|code of the safe|safe code|safe combination|"
         "gate code|otp|verification code|security code|tan|暗証番号|暗码"
     )
 )
 # What may stand between the word and the value: a few words, then a sign or a verb that gives it.
 _GIVEN = re.compile(
-    r"(?:[\"'`*_)\]}>]{0,3})(?:[ \t]{1,3}(?!is\b|are\b|=)[^\W\d_][\w'’\-]{0,14}){0,6}?"
+    r"(?:[\"'`*_)\]}>]{0,3})(?:[ \t]{1,3}(?=[^\s\d]{0,24}\d)"
+    r"|(?:[ \t]{1,3}(?!is\b|are\b|=)[^\W\d_][\w'’\-]{0,14}){0,6}?"
     r"(?:[ \t]{0,3}(?:->|=>|[:=]|：|\()|[ \t]{1,3}(?:is|was|are|ist|lautet|war|est|es|era|sera|è|é|e|to|jest|är|er|on|"
-    r"olan|это|есть|hai|है|هي|هو|как)\b[: ]?|[ \t]{0,2}(?:是|は|为|為|が|은|는)|[ \t]{1,3}(?=[^\s\d]{0,24}\d))"
-    r"[\s\"'`*_:]{0,6}(?P<value>[^\s\"'`,;<>]{4,64})"
+    r"olan|это|есть|hai|है|هي|هو|как)\b[: ]?|[ \t]{0,2}(?:是|は|为|為|が|은|는)))"
+    r"[\s\"'`*_:]{0,6}(?P<value>[^\s\"'`,;<>\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{4,64})"
 )
 _AS = re.compile(
     r"(?P<value>[^\s\"'`,;:<>]{6,64})[\"'`]?,? (?:as|is|was|für|als|como|comme|come|jako)"
@@ -45,6 +47,10 @@ _AS_ENDS = listed(
 _PIN_GIVEN = re.compile(
     r"[\"']?(?: (?:for|of|to|für|de|del|di|code|number|is|my|the|card|phone|door|alarm|karte)){0,5}?"
     r"(?:\s?[:=#]|\s(?:is|ist|es|est|lautet|è|é|to|jest)|[是は])?[\s\"']{0,3}(?P<value>\d{4,8})(?![\d.,:/\-]\d|\d|\w)"
+)
+_PIN_SAID = re.compile(r"[:=]|\b(?:is|ist|es|est|lautet|to|jest)\b|[èé是は]")
+_OWNED = re.compile(
+    r"\b(?:my|your|his|her|our|the|card|sim|atm|phone|door|mein\w?|mi|mon|mio|meu|mój) [\w\-]{2,12}(?: code| number)?$"
 )
 _TERMS = re.compile(
     r"(?:sha-?\d|md[45]|base\d\d|oauth|utf-?\d|bcrypt|argon|pbkdf|aes-?\d|rsa-?\d|tls|ssl|ipv[46]|h26\d|http|web\d|"
@@ -85,7 +91,7 @@ def find_given(scan: Scan) -> Iterator[Span]:
     for start, end in scan.at(_WORD):
         match = _GIVEN.match(scan.text, end)
         if match and looks_password(match["value"]):
-            value = match["value"].rstrip(".!?)]}|:。です")
+            value = match["value"].rstrip(".!?)]}|:")
             yield Span(match.start("value"), match.start("value") + len(value), "password")
             continue
         front = scan.text[max(0, start - 90) : start]
@@ -95,7 +101,8 @@ def find_given(scan: Scan) -> Iterator[Span]:
     for _, end in scan.at(_PIN):
         if match := _PIN_GIVEN.match(scan.low, end):
             value = match["value"]
-            if not (len(value) == 4 and value[:2] in ("19", "20")) or ":" in match.group() or " is " in match.group():
+            said = _PIN_SAID.search(match.group()[: -len(value)]) is not None
+            if said or (_OWNED.search(scan.before(end, 24)) and not (len(value) == 4 and value[:2] in ("19", "20"))):
                 yield Span(*match.span("value"), "password")
 
 
@@ -150,7 +157,8 @@ def find_pairs(scan: Scan) -> Iterator[Span]:
 
 # A value in quotes, or of an attribute, not right behind the name: with a type, an arrow, a default between.
 _NAMES = Needles(
-    *listed("password|passwd|passphrase|_pass|pwd|secret|apikey|api_key|api-key|token|psk|credential|private_key|"
+    *listed("password|passwd|passphrase|s3cr3t|passw0rd|p4ssw|_auth|_pass|pwd|secret|apikey|api_key|api-key|"
+            "token|psk|credential|private_key|"
             "privatekey|accesskey|access_key|authkey|auth_key|community"), inside=True
 )  # fmt: skip
 _FAR = re.compile(

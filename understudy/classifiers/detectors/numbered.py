@@ -33,7 +33,7 @@ _STATE = Needles(
         "steuerid|steuer-identifikation|idnr|numéro fiscal|nif|niss|utr|codice fiscale|partita iva|vat number|vat id|"
         "ust-idnr|cpf|cnpj|rg |dni|nie|cif|nit|rut|rfc|curp|cuit|cuil|cedula|cédula|bsn|burgerservice|sofinummer|pesel|"
         "regon|nip|personnummer|personnr|fødselsnummer|fodselsnummer|cpr|henkilötunnus|hetu|isikukood|asmens kodas|"
-        "rodné číslo|rodne cislo|rodné|személyi|cnp|egn|егн|jmbg|oib|emšo|amka|αφμ|afm|insz|rijksregister|nino|"
+        "rodné číslo|rodne cislo|rodné|személyi|cnp|taj|egn|егн|jmbg|oib|emšo|amka|αφμ|afm|insz|rijksregister|nino|"
         "ni number|"
         "national insurance|nhs|ahv|avs|sin|social insurance|medicare|medicaid|mbi|aadhaar|aadhar|uidai|pan|"
         "pan card|pan no|"
