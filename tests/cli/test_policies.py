@@ -103,7 +103,7 @@ async def fill(home: Path, count: int) -> None:
             "candidate": who.name, "role": "worker", "outcome": "ok", "seconds": 2.0, "list_usd": 0.01, "cost_usd": 0.0,
             "input_tokens": 20, "output_tokens": 30, "directs": False, "free": True,
         }  # fmt: skip
-        await store.replies.save(record_of(trail, facts, decision, {}, name) | {"attempts": [attempt]})
+        await store.replies.save(record_of(trail, facts, decision, {"attempts": []}, name) | {"attempts": [attempt]})
     await store.close()
 
 

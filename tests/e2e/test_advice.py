@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.house import open_house, script
 from understudy import Task
 from understudy.director.advising import ASKS
+from understudy.errors import UnderstudyError
 from understudy.rehearsal.script import ScriptedReply
 from understudy.types import Role
 
@@ -86,15 +87,18 @@ async def test_other_policies_ask_for_none(tmp_path: Path) -> None:
     assert ASKS not in sent
 
 
-async def test_private_work_is_not_told_to_the_director(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [False, True], ids=["advisor", "a table that always asks for advice"])
+async def test_private_work_is_not_told_to_the_director(tmp_path: Path, own: bool) -> None:
+    (tmp_path / "eager.toml").write_text('base = "v1"\n[all]\nadvice = 2\n')
+    policy = str(tmp_path / "eager.toml") if own else "advisor"
     scripts = {
         "local": script("local", replies=(bad(), WISE)),
         "anthropic": script("anthropic", replies=(ADVICE,)),
     }
     with open_house(tmp_path, scripts) as built:
         async with built.director() as director:
-            with pytest.raises(Exception) as failed:
-                await director.run(Task(ASKED.text, policy="advisor", sensitivity="private"))
+            with pytest.raises(UnderstudyError) as failed:
+                await director.run(Task(ASKED.text, policy=policy, sensitivity="private"))
         assert built.received("anthropic") == 0
         assert ASKS not in built.bytes_at("local").decode()
     assert not [a for a in failed.value.attempts if a.directs]

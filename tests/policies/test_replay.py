@@ -30,7 +30,7 @@ async def keep(store: Store, number: int, facts: Facts, name: str) -> None:
     trail.policy, trail.policy_hash = policy.name, policy.hash
     fleet = fleet_hash(facts.fleet)
     await store.replies.keep_fleet(fleet, fleet_to_list(facts.fleet))
-    await store.replies.save(record_of(trail, facts, policy.decide(facts), {"agent": "x"}, fleet))
+    await store.replies.save(record_of(trail, facts, policy.decide(facts), {"attempts": []}, fleet))
 
 
 async def recorded(store: Store, since: float = 0.0) -> list[Recorded]:
@@ -132,7 +132,7 @@ async def test_since_counts_from_a_time(tmp_path: Path) -> None:
 def test_records_of_before_are_decided_again() -> None:
     """Facts and decisions that lack what this version added."""
     facts = Facts(Intent.CODING, 1.0, Sensitivity.PUBLIC, 10, fleet=lattice.FLEET)
-    made = record_of(Trail("r-1", "s", 1.0, 0.0), facts, registry.load("v1").decide(facts), {}, "f")
+    made = record_of(Trail("r-1", "s", 1.0, 0.0), facts, registry.load("v1").decide(facts), {"attempts": []}, "f")
     old = made | {
         "facts": {
             k: v for k, v in made["facts"].items() if k not in ("director", "phase", "hour", "draw", "standings")

@@ -37,7 +37,9 @@ async def add(config: str | None, wanted: Caller, *, as_json: bool) -> int:
     if wanted.policy is not None:
         from understudy.policies import registry
 
-        registry.load(wanted.policy)
+        policy = registry.load(wanted.policy)
+        if registry.is_path(wanted.policy):  # found again from wherever the server is started
+            wanted = replace(wanted, policy=policy.source)
     director = _director(config)
     async with _open(director) as store:
         key, secret = await store.callers.add(replace(wanted, scopes=wanted.scopes or frozenset(USUAL)))

@@ -108,7 +108,8 @@ async def _policy(repl: Repl, argument: str) -> None:
 
     talk = repl.conversation
     if argument:
-        talk.policy = registry.load(argument).name
+        policy = registry.load(argument)
+        talk.policy = policy.source or policy.name  # one's own is found by where it lies
     director = await repl.director()
     policy = registry.load(talk.policy or director.settings.policy)
     say(f"policy: {policy.name} (hash {policy.hash}); released: {', '.join(registry.RELEASED)}")
