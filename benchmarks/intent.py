@@ -48,7 +48,7 @@ def measure(data: Path, *, compare: bool) -> dict[str, Any]:
     report["routing_sources_only"] = _all([h for h in held if h.source in labelled], temperature, thresholds)
     report["written_fold"] = _figures(written, temperature, thresholds)
     # The thresholds that ship are chosen on the same predictions; these are not: each chosen without the whole origin.
-    report["thresholds_from_other_sources"] = {f"{t:.2f}": _nested(held, written, t) for t in TARGETS}
+    report["thresholds_from_other_sources"] = {f"{t:.3f}": _nested(held, written, t) for t in TARGETS}
     report["calibration"] = _calibration(held, temperature)
     report["cascade"] = _cascade(rows, held, written)
     if compare:
@@ -148,7 +148,7 @@ def _cascade(rows: Sequence[training.Row], held: Sequence[training.Held], writte
             answered = np.concatenate(parts)
         elif target is None:
             answered[:] = True
-        name = "local only" if target is None else target if isinstance(target, str) else f"{target:.2f}"
+        name = "local only" if target is None else target if isinstance(target, str) else f"{target:.3f}"
         line: dict[str, Any] = {
             "8b_calls": round(100 * float((~answered).mean()), 1),
             "8b_tokens": int(100 * float(sizes[~answered].sum()) / len(truth)),

@@ -36,9 +36,9 @@ def test_there_are_written_examples_of_every_intent() -> None:
 def test_figures_on_examples_kept_out_of_training(scorer: LocalScorer) -> None:
     guesses = [(scorer.guess(e.text), e.intent) for e in HELD]
     answered = [(g, i) for g, i in guesses if not g.abstain]
-    assert sum(g.intent is i for g, i in guesses) / len(guesses) >= 0.72
-    assert len(answered) / len(guesses) >= 0.3
-    assert sum(g.intent is i for g, i in answered) / len(answered) >= training.TARGET
+    assert sum(g.intent is i for g, i in guesses) / len(guesses) >= 0.78
+    assert len(answered) / len(guesses) >= 0.5
+    assert sum(g.intent is i for g, i in answered) / len(answered) >= 0.94
 
 
 def test_the_words_matter(scorer: LocalScorer) -> None:
