@@ -20,7 +20,7 @@ def main() -> int:
     arguments.add_argument("--out", type=Path, default=WEIGHTS)
     chosen = arguments.parse_args()
     try:
-        public = training.public_rows(chosen.data)
+        public = [*training.public_rows(chosen.data), *training.other_rows(chosen.data)]
     except UnderstudyError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "fleet": BASE | {"agents", "store"},
     "reuse": BASE | {"store"},
     "director": BASE | {"fleet", "classifiers", "policies", "reuse", "agents", "tools", "store", "rehearsal"},
-    "pipelines": BASE | {"director"},
+    "pipelines": BASE | {"director", "agents"},
     "scenarios": BASE | {"director", "fleet", "classifiers", "agents", "store", "rehearsal"},
     "gateway": BASE | {"director", "pipelines", "store", "tools"},
     "cli": BASE

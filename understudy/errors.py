@@ -74,7 +74,10 @@ class StoreError(UnderstudyError):
 
 
 class NoCandidate(UnderstudyError):
-    """Nobody could answer. `retry_after` is in seconds; None when waiting does not help."""
+    """Nobody could answer. `retry_after` is in seconds; None when waiting does not help.
+
+    `too_large`: nobody who may answer can ever hold it, by its context or by its quota.
+    """
 
     def __init__(
         self,
@@ -84,9 +87,11 @@ class NoCandidate(UnderstudyError):
         retry_after: float | None = None,
         attempts: Sequence[Attempt] = (),
         skipped: Sequence[tuple[str, str]] = (),
+        too_large: bool = False,
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.retry_after = retry_after
+        self.too_large = too_large
         self.attempts = tuple(attempts)
         self.skipped = tuple(skipped)
 

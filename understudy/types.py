@@ -99,11 +99,21 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Began:
+    """What is known of a reply when its first piece passes on. candidate: empty where several may yet give it."""
+
+    reply_id: str
+    candidate: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A part of an answer that is still being written."""
 
     text: str = field(default="", repr=False)
     thought: str = field(default="", repr=False)  # reasoning, where a server shows it
+    began: Began | None = None  # of the first that passes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +299,10 @@ class Facts:
     fleet: tuple[Candidate, ...] = ()
     resting: tuple[str, ...] = ()  # domains that cannot run now
     standings: tuple[Standing, ...] = ()
+    director: str = ""  # the domain of the frontier model; empty: there is none in this fleet
+    phase: int = 0  # of the orchestra's four, as the settings say; 0: they do not
+    hour: int = 0  # whole hours since the epoch: what a rotation of models goes by
+    draw: float = 0.0  # drawn evenly from 0 to 1 for this task: all the chance a policy may use
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +328,8 @@ class Decision:
     why: str = ""
     hedge: bool = False  # ask the next candidate too when one takes longer than nearly always
     live: bool = False  # the answer may pass on while it is written, after a look at its beginning
+    advice: int = 0  # times the director may be asked how to mend an answer, within its budget
+    propensity: float = 1.0  # with which the facts but for the draw put this candidate first
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +416,7 @@ class Check:
     name: str
     passed: bool
     reason: str = ""
+    advice: str = field(default="", repr=False)  # the director's, for whoever tries again; never recorded
 
 
 @dataclass(frozen=True, slots=True)

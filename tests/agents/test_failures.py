@@ -538,7 +538,7 @@ async def test_geminis_day_ends_at_midnight_pacific(stub: Stub) -> None:
 @pytest.mark.parametrize("status", [502, 503, 403, 200])
 async def test_a_proxys_web_page(wire: Wire, status: int, stub: Stub) -> None:
     error, _ = await fail(wire, stub, Reply(status, HTML, {"content-type": "text/html"}))
-    assert error.failure is {502: F.TRANSPORT, 503: F.OVERLOAD, 403: F.TRANSPORT, 200: F.MALFORMED}[status]
+    assert error.failure is {502: F.TRANSPORT, 503: F.OVERLOAD, 403: F.TRANSPORT, 200: F.TRANSPORT}[status]
 
 
 @every
@@ -659,3 +659,21 @@ async def test_neither_prompt_nor_key_is_ever_said(wire: Wire, status: int, stub
             link = link.__cause__ or link.__context__
         for secret in (CANARY, KEY):
             assert secret not in shown
+
+
+@every
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"detail": "Too Many Requests"}, F.MINUTE_QUOTA),
+        ({"message": "Rate limit is exceeded. Try again in 1 seconds.", "statusCode": 429}, F.MINUTE_QUOTA),
+        ({"success": False, "errors": [{"code": 10000, "message": "rate limit reached"}]}, F.MINUTE_QUOTA),
+        ({"object": "error", "message": "no", "code": 429}, F.MINUTE_QUOTA),
+        ({"choices": [], "error": {"message": "Slow down", "code": 429}}, F.MINUTE_QUOTA),
+        ({"error": "You are out of credits."}, F.PAYMENT),
+        ({"message": "Service Unavailable"}, F.OVERLOAD),
+    ],
+)
+async def test_an_error_with_status_200_in_any_shape(wire: Wire, body: Any, kind: F, stub: Stub) -> None:
+    error, _ = await fail(wire, stub, Reply(200, body))
+    assert error.failure is kind

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from understudy.classifiers import detectors
-from understudy.classifiers.gate import Gate
+from understudy.classifiers.gate import Gate, unescaped
 from understudy.errors import ConfigError, UsageError
 from understudy.types import Attachment, Sensitivity, Task, Turn
 
@@ -149,8 +152,8 @@ def test_a_folder_that_is_a_link_stays_private(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     gate = Gate((glob,))
-    for given in dict.fromkeys((path, path if path.startswith("~") else f"{tmp_path}/{path}")):
-        assert gate.judge(Task("hi", files=(Attachment(given, ""),))).sensitivity is PRIVATE
+    for name in dict.fromkeys((path, path if path.startswith("~") else f"{tmp_path}/{path}")):
+        assert gate.judge(Task("hi", files=(Attachment(name, ""),))).sensitivity is PRIVATE
     assert gate.judge(Task("hi", files=(Attachment("data/x.txt", ""),))).sensitivity is PUBLIC
 
 
@@ -196,3 +199,18 @@ def test_other_widths_and_line_breaks_hide_nothing(text: str) -> None:
 
 def test_a_column_of_a_table_is_no_card() -> None:
     assert not Gate().look("year\n" + "\n".join(str(n) for n in (4111, 1111, 1111, 1111, 2015)) + "\n")
+
+
+@pytest.mark.parametrize("wrapped", [1, 2, 3])
+def test_what_stands_in_json_is_seen_as_it_is_meant(wrapped: int) -> None:
+    """An escape ends in a letter, which hides where an IBAN begins."""
+    text = "Please pay to\nDE89370400440532013000\nby Friday."
+    for _ in range(wrapped):
+        text = json.dumps({"note": text})
+    assert Gate().judge(Task(text)).reasons == ("iban",)
+    assert Gate().judge(Task("Sum it up.", history=(Turn(text, "Yes."),))).reasons == ("iban",)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\\\0\b\f")))
+def test_what_was_escaped_is_read_again(text: str) -> None:
+    assert unescaped(json.dumps(text, ensure_ascii=False)[1:-1]) == text

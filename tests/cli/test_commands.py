@@ -117,7 +117,7 @@ def test_policy_show_has_every_row_and_the_hash(scripted) -> None:
     assert told["hash"] == policy.hash
     assert len(told["rows"]) == len(Intent) + 2
     listed = json.loads(scripted("policy", "list", "--json").out)
-    assert {"name": "v1", "hash": policy.hash} in listed["policies"]
+    assert ("v1", policy.hash) in [(p["name"], p["hash"]) for p in listed["policies"]]
     wrong = scripted("policy", "show", "v2x")
     assert (wrong.code, wrong.out) == (2, "")
 

@@ -100,6 +100,21 @@ async def test_patience_takes_what_is_there_now() -> None:
     await first
 
 
+async def test_nobody_takes_all_of_it_while_others_wait() -> None:
+    """As long as none has answered the first takes what is left; then what answers are known to take."""
+    bench = await Bench(1000).open()
+    bench.allowance.line.append(asyncio.Event())
+    assert bench.allowance.share(600) == 600
+    bench.allowance.line.clear()
+    await bench.task(0, used=130)
+    bench.allowance.line.append(asyncio.Event())
+    assert (bench.allowance.share(600), bench.allowance.share(100)) == (256, 100)
+    bench.allowance.longest = 150
+    assert bench.allowance.share(600) == 450, "three times the longest answer"
+    bench.allowance.line.clear()
+    assert bench.allowance.share(600) == 600, "nobody waits"
+
+
 async def test_one_that_is_cancelled_in_the_line_blocks_nobody() -> None:
     bench = await Bench(600).open()
     gate = asyncio.Event()

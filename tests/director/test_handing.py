@@ -13,6 +13,7 @@ from understudy.director import ties
 from understudy.director.fitting import fit_for, named
 from understudy.director.prefix import HELD, Prefix
 from understudy.director.ties import Ties
+from understudy.director.validators import calls as calls_of
 from understudy.director.validators.calls import tool_calls
 from understudy.errors import UnknownCandidate, UsageError
 from understudy.types import Answer, Candidate, Chat, Piece, Task, ToolCall
@@ -46,6 +47,12 @@ def test_what_looks_good_passes_at_once(text: str) -> None:
         "   ",
         "502 Bad",
         "data: {",
+        "up",
+        "Th",
+        "Error: ",
+        "no heal",
+        "('Conn",
+        "50",
     ],
 )
 def test_what_may_be_an_error_is_held_back(text: str) -> None:
@@ -192,3 +199,12 @@ async def test_a_schema_nobody_can_use_is_the_callers_own_affair() -> None:
     tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "nonsense"}}}
     assert await verdict({"tools": [tool]}, ("weather", RIGHT)) == ""
     assert await verdict({"tools": [{"name": "weather"}]}, ("weather", "")) == ""
+
+
+async def test_a_thousand_calls_cost_as_little_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr(calls_of, "check_schema", looked.append)
+    assert "more than 128" in await verdict(OPENAI, *[("weather", RIGHT)] * 10_000)
+    assert looked == []
+    assert await verdict(OPENAI, *[("weather", RIGHT)] * 128) == ""
+    assert len(looked) == 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from understudy.director.validators import check_schema, parse_json, validate, validators
 from understudy.errors import ToolFailed, UsageError
-from understudy.types import Answer, Check, Task, Usage
+from understudy.types import Answer, Check, Task, Turn, Usage
 
 ESSAY = (
     "Rate limits protect a service from overload. When a client sends too many requests, the server answers with "
@@ -109,6 +109,118 @@ ERRORS = [
     'data: {"error":{"message":"Internal server error","type":"internal_error"}}',
     '{"object":"error","message":"The model does not exist.","type":"NotFoundError","param":null,"code":404}',
     '{"detail":"Too Many Requests"}',
+    # As proxies, clouds, sockets, servers at home and billing write them.
+    "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+    "Error: upstream connect error or disconnect/reset before headers",
+    "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: remote connection failure, transport failure reason: delayed connect error: 111",
+    "upstream request timeout",
+    "stream timeout",
+    "RBAC: access denied",
+    "local_rate_limited",
+    "Jwt is expired",
+    "no cluster match for URL",
+    "504 Gateway Time-out\nnginx/1.25.3",
+    "error code: 502",
+    "error code: 1015",
+    "error code: 524",
+    "ThrottlingException: Too many requests, please wait before trying again.",
+    "An error occurred (ThrottlingException) when calling the InvokeModel operation (reached max retries: 4): Too many requests, please wait before trying again.",
+    "Too many tokens, please wait before trying again.",
+    "ServiceUnavailableException: Bedrock is unable to process your request.",
+    "Bedrock is unable to process your request.",
+    "ModelTimeoutException",
+    "The security token included in the request is expired",
+    "User: arn:aws:iam::123:user/x is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock",
+    "You don't have access to the model with the specified model ID.",
+    "Endpoint request timed out",
+    "Rate exceeded",
+    "Requests to the ChatCompletions_Create Operation under Azure OpenAI API version 2024-02-01 have exceeded token rate limit of your current OpenAI S0 pricing tier. Please retry after 6 seconds.",
+    "The server had an error while processing your request. Sorry about that!",
+    "Access denied due to Virtual Network/Firewall rules.",
+    "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an active subscription.",
+    "The operation was timeout.",
+    "That model is currently overloaded with other requests. You can retry your request, or contact us.",
+    "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please modify your prompt and retry.",
+    "Resource has been exhausted (e.g. check quota).",
+    "429 Resource exhausted. Please try again later.",
+    "Deadline Exceeded",
+    "504 Deadline Exceeded",
+    "The service is currently unavailable.",
+    "The model is overloaded. Please try again later.",
+    "Error: Server Error\nThe server encountered a temporary error and could not complete your request.\nPlease try again in 30 seconds.",
+    "Error 503 Backend fetch failed\nGuru Meditation:\nXID: 123",
+    "An invalid response was received from the upstream server",
+    "no Route matched with those values",
+    "failure to get a peer from the ring-balancer",
+    "API rate limit exceeded",
+    "FUNCTION_INVOCATION_TIMEOUT",
+    "Fastly error: unknown domain: api.x.com. Please check that this domain has been added to a service.",
+    "Error: connect ECONNREFUSED 127.0.0.1:11434",
+    "TypeError: fetch failed",
+    "socket hang up",
+    "getaddrinfo ENOTFOUND api.openai.com",
+    "read ECONNRESET",
+    "HTTPSConnectionPool(host='api.x.com', port=443): Max retries exceeded with url: /v1/chat (Caused by NewConnectionError)",
+    "('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))",
+    "[Errno 111] Connection refused",
+    "curl: (28) Operation timed out after 30000 milliseconds with 0 bytes received",
+    "rpc error: code = Unavailable desc = connection error",
+    "14 UNAVAILABLE: No connection established",
+    "llama runner process has terminated: exit status 2",
+    "CUDA out of memory. Tried to allocate 2.00 GiB",
+    "CUDA error: out of memory",
+    "You have run out of credits. Please top up your account to continue.",
+    "Out of credits. Add more at https://x.com/billing",
+    "Insufficient balance",
+    "Insufficient Balance",
+    "Your free trial has ended. Please upgrade to a paid plan to continue.",
+    "You've reached your free message limit. Upgrade to Pro to continue.",
+    "Key limit exceeded. Manage it using https://openrouter.ai/settings/keys",
+    "Free tier limit exceeded",
+    "Daily limit reached for this model.",
+    "Payment required",
+    "Your account has insufficient funds. Please recharge.",
+    "Please add a payment method to continue using the API.",
+    "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 free model requests per day",
+    "Provider returned error",
+    "No endpoints found for meta-llama/llama-3",
+    "No allowed providers are available for the selected model.",
+    "All providers failed",
+    "Service Temporarily Unavailable",
+    "Gateway Timeout",
+    "Request failed with status code 500",
+    "The request could not be satisfied.",
+    "Sorry, you have been blocked",
+    'Error: 529 {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}',
+    "API Error: 500 Internal server error",
+    "Invalid API Key",
+    "[Error] upstream timed out (110: Connection timed out) while reading response header from upstream",
+    '{"message":"Internal server error"}',
+    '{"message": "Endpoint request timed out"}',
+    '{"message":"Forbidden"}',
+    '{"Message":"User: arn:aws:iam::1:user/x is not authorized to perform: bedrock:InvokeModel"}',
+    '{"detail":"Internal Server Error"}',
+    '{"detail":"Not authenticated"}',
+    '{ "statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds." }',
+    '{"fault":{"faultstring":"Rate limit quota violation. Quota limit  exceeded.","detail":{"errorcode":"policies.ratelimit.QuotaViolation"}}}',
+    '{"title":"Bad gateway","status":502}',
+    '{"errorMessage":"Task timed out after 30.03 seconds"}',
+    '{"error_code":17,"error_msg":"Open api daily request limit reached"}',
+    '{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"messages":[],"result":null}',
+    '{"message":"API rate limit exceeded","request_id":"x"}',
+    '{"error":"Too many requests"}',
+    '{"error":"model \'llama3\' not found"}',
+    '{"error":{"code":503,"message":"The model is overloaded","status":"UNAVAILABLE"}}',
+    '{"timestamp":"2024-01-01T00:00:00Z","status":500,"error":"Internal Server Error","path":"/v1/chat"}',
+    '{"ok":false,"error":"rate_limited"}',
+    "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>",
+    "<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>",
+    "<!DOCTYPE html><html><head><title>api.x.com | 524: A timeout occurred</title></head><body>Cloudflare Ray ID: 1</body></html>",
+    '<!DOCTYPE html><html lang="en-US"><head><title>Just a moment...</title></head><body>x</body></html>',
+    "<!DOCTYPE html><html><head><title>Our services aren't available right now</title></head><body>We're working to restore all services as soon as possible.</body></html>",
+    "<html><head><title>504 Gateway Time-out</title></head></html>",
+    "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY>Generated by cloudfront (CloudFront)</BODY></HTML>",
+    "<!-- a padding to disable MSIE and Chrome friendly error page -->\n<html>\n<head><title>502 Bad Gateway</title></head></html>",
 ]
 
 
@@ -116,6 +228,12 @@ ERRORS = [
 async def test_an_error_is_no_answer(text: str) -> None:
     assert not (await passes("not_error", text, "What is the capital of France, and since when?")).passed
     assert not (await passes("not_error", text, "Write a haiku about spring")).passed
+
+
+@pytest.mark.parametrize("text", ERRORS)
+async def test_nor_is_it_for_a_task_about_messages_logs_or_pages(text: str) -> None:
+    for asked in ("Make me an html web page about cats.", "Summarize this log of the ship's journey."):
+        assert not (await passes("not_error", text, asked)).passed, asked
 
 
 FINE = [
@@ -155,6 +273,76 @@ FINE = [
         "Poem",
         "Service unavailable, the kitchen dark and still, / the waiter gone, the bread upon the sill." + " la" * 200,
     ),
+    (
+        "What does Envoy print when it cannot reach a backend? Only the text.",
+        "upstream connect error or disconnect/reset before headers",
+    ),
+    ("Which text does nginx send when the backend is down?", "502 Bad Gateway"),
+    ("Write a message that tells users the request timed out.", "Request timed out. Please try again."),
+    ("Write a polite error message for an empty cart.", "Error: your cart is empty. Please add an item."),
+    ("What is HTTP 504?", "504 Gateway Timeout"),
+    ("Give me a sentence with the word upstream.", "Upstream, the salmon leap against the current."),
+    ("What do salmon do?", "Upstream migration: they swim to where they were born."),
+    ("How do fish travel to spawn?", "Upstream requests a great deal of strength from salmon."),
+    ("What is a stream timeout in Envoy?", "A stream timeout is the time Envoy waits for a whole stream."),
+    ("What is error in statistics?", "Error: the difference between a measured value and the true value."),
+    ("What happened at work?", "The server brought us the wrong soup, and the kitchen was overloaded."),
+    ("Which gateways does Bilbo use?", "Gateway: the round green door of Bag End."),
+    (
+        "Write an HTML 404 page.",
+        "<html><head><title>404 Not Found</title></head><body><h1>404 Not Found</h1></body></html>",
+    ),
+    (
+        "Make an html page for my bakery",
+        "<!DOCTYPE html><html><head><title>Bakery</title></head><body><h1>Fresh bread</h1><p>no error here</p></body></html>",
+    ),
+    (
+        "Make an html page with a sign in form",
+        "<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Log in</h1></body></html>",
+    ),
+    (
+        "Make a web page for our maintenance window",
+        "<!DOCTYPE html><html><head><title>Service unavailable</title></head><body><h1>We are down for maintenance</h1></body></html>",
+    ),
+    ("I get ECONNREFUSED from my app, what prints it in node?", "Error: connect ECONNREFUSED 127.0.0.1:11434"),
+    ("What should a bank say when the balance is too low?", "Insufficient balance"),
+    ("How does a bank app tell that there's no money left?", "Insufficient funds"),
+    (
+        "Say in one line that our trial is over.",
+        "Your free trial has ended. Please upgrade to a paid plan to continue.",
+    ),
+    (
+        "Draft a notice for customers who used all credits.",
+        "You have run out of credits. Please top up your account to continue.",
+    ),
+    ("Translate into English: Die Verbindung wurde abgelehnt", "Connection refused"),
+    ("Translate to English: Zeitüberschreitung der Anfrage", "The request timed out."),
+    ("Übersetze: Accès refusé", "Access denied"),
+    ("Extract the cause from: dial tcp: connection refused", "connection refused"),
+    ("Complete: The model is", "The model is overloaded with parameters."),
+    ("What is a model?", "The model is a person who poses for artists."),
+    ("Summarize: the team exceeded its goals", "The team exceeded its goals."),
+    (
+        "Is the restaurant full?",
+        "Service is currently unavailable on Mondays, so they have room on Tuesdays only if you call.",
+    ),
+    ("JSON of a person", '{"message": "hello", "status": "ok"}'),
+    ("Give a JSON greeting", '{"message": "Welcome to our shop!"}'),
+    ("Give JSON with title and status of the book", '{"title": "Dune", "status": 1}'),
+    ("Give me JSON describing the movie", '{"title":"Gateway","status":200}'),
+    ("Return a sample API response as json for login failing", '{"error": "invalid password"}'),
+    ("Python exception hierarchy?", "Exception: the base of most. ValueError: wrong value."),
+    ("What did the curl say?", "curl: (28) Operation timed out after 30000 milliseconds"),
+    ("What is the limit of 1/x?", "Limit: 0"),
+    ("What is rate limiting?", "Rate limiting caps how many requests a client may make."),
+    ("Write a haiku about networks.", "Socket hang up, then / silence on the wire at dusk / packets dream of home"),
+    ("Who are you?", "I am a model. The model is trained by a lab."),
+    (
+        "why did the deadline matter?",
+        "Deadline exceeded expectations of nobody; they shipped anyway, and the client was happy.",
+    ),
+    ("What does a 402 mean?", "Payment required"),
+    ("Sentence about daily limits of sugar", "Daily limit reached for most adults: 25 grams of sugar."),
 ]
 
 
@@ -162,6 +350,17 @@ FINE = [
 async def test_an_answer_about_errors_is_fine(task: str, text: str) -> None:
     check = await passes("not_error", text, task)
     assert check.passed, check.reason
+
+
+async def test_a_question_goes_on_from_the_one_before() -> None:
+    before = (Turn("What does Envoy print when nobody is there?", "Two lines and a code."),)
+    task = Task("Only the text, please.", history=before)
+    assert (await passes("not_error", "no healthy upstream", task)).passed
+
+
+async def test_a_body_of_an_error_for_who_asks_for_one() -> None:
+    body = '{"error": {"message": "Rate limit reached", "type": "tokens"}}'
+    assert (await passes("not_error", body, "Show me the JSON body of a 429 error of OpenAI, nothing else.")).passed
 
 
 async def test_a_data_task_may_have_an_error_key() -> None:

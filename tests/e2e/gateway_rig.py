@@ -309,6 +309,7 @@ class Program(Clients):
 
     process: subprocess.Popen[bytes]
     errors: Path
+    told: dict[str, Any] = field(default_factory=dict)  # on its standard output
 
     def said(self) -> str:
         return self.errors.read_text()
@@ -330,12 +331,14 @@ async def program(config: Path, home: Path, *arguments: str) -> AsyncGenerator[P
             stdin=subprocess.DEVNULL,
             env=environment(home),
             cwd=home,
+            process_group=0,
         )
     try:
         assert process.stdout
         line = await asyncio.to_thread(process.stdout.readline)
         assert line.startswith(b"{"), (line, errors.read_text())
-        found = Program(json.loads(line)["url"], process, errors)
+        first = json.loads(line)
+        found = Program(first["url"], process, errors, first)
         try:
             yield found
         finally:

@@ -547,6 +547,28 @@ async def test_a_wrong_tool_call_is_repaired_once_and_else_another_is_asked(tmp_
             assert caught.value.code == "validation_failed"
 
 
+@pytest.mark.parametrize("small", ["context = 9000", "context = 100000, tokens_per_minute = 9000"])
+async def test_what_nobody_can_ever_hold_is_no_matter_of_waiting(tmp_path: Path, small: str) -> None:
+    """Claude Code asks ten times more after a 503."""
+    async with Stub() as stub:
+        plays(stub, Says("Hello."))
+        config = write_config(tmp_path, {"groq": stub.url})
+        config.write_text(config.read_text().replace("context = 100000", small))
+        async with gateway(config, tmp_path) as server:
+            http = server.http(await server.key())
+            for model in (CLOUD, "understudy/auto"):
+                asked_ = {"model": model, "messages": hello("word " * 30_000)}
+                answer = await http.post("/v1/chat/completions", json=asked_)
+                assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded"), (
+                    answer.text
+                )
+                assert "prompt is too long" in answer.text, "by which Claude Code knows"
+            assert (
+                await http.post("/v1/chat/completions", json={"model": CLOUD, "messages": hello()})
+            ).status_code == 200
+        assert len(asked(stub)) == 1
+
+
 async def test_a_tool_conversation_stays_where_it_is(tmp_path: Path) -> None:
     async with Stub() as first, Stub() as second:
         config = write_config(tmp_path, {"groq": first.url, "openai": second.url})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.agents.stub import Reply, Stub
 from tests.e2e.gateway_rig import Gateway, Says, asked, frames, gateway, hello, plays, until, write_config
@@ -67,6 +68,31 @@ async def test_a_conversation_as_a_job(tmp_path: Path) -> None:
         async with asyncio.timeout(30):
             assert (await ended(http, made.json()["id"]))["state"] == "done"
         assert asked(stub)[-1].json["seed"] == 3
+
+
+@pytest.mark.parametrize("form", [{"task": "Name a fruit."}, {"messages": hello("Name a fruit.")}])
+@pytest.mark.parametrize("says", ["field", "metadata", "header"])
+async def test_a_private_job_stays_here_however_it_is_said(tmp_path: Path, form: dict[str, Any], says: str) -> None:
+    label = {"sensitivity": "private"}
+    body = {**form, **{"field": label, "metadata": {"metadata": label}, "header": {}}[says]}
+    async with served(tmp_path) as (_, stub, http):
+        headers = {"x-understudy-sensitivity": "private"} if says == "header" else {}
+        made = await http.post(JOBS, json=body, headers=headers)
+        async with asyncio.timeout(30):
+            done = await ended(http, made.json()["id"])
+        assert (done["state"], done["error"]["type"]) == ("failed", "PrivacyRefused")
+        assert asked(stub) == []
+
+
+async def test_what_can_never_work_makes_no_job(tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, _, http):
+        for body, status, says in (
+            ({**FRUIT, "private": True}, 400, "private: a job has no such field"),
+            ({**FRUIT, "model": "groq/none"}, 404, "There is no candidate"),
+            ({"messages": hello(), "model": "groq/none"}, 404, "There is no candidate"),
+        ):
+            answer = await http.post(JOBS, json=body)
+            assert (answer.status_code, says in answer.json()["error"]["message"]) == (status, True), answer.text
 
 
 async def test_followed_while_it_runs_and_cancelled(tmp_path: Path) -> None:

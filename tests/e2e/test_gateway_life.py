@@ -14,6 +14,7 @@ import pytest
 from tests.agents.stub import Stub
 from tests.e2e.gateway_rig import (
     CLOUD,
+    Program,
     Says,
     asked,
     environment,
@@ -195,3 +196,49 @@ async def test_what_cannot_be_served_is_told(tmp_path: Path, arguments: tuple[st
     assert says in err.decode()
     assert b"Traceback" not in err
     assert out == b""
+
+
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_NOFILE"), reason="limits of another process: Linux alone")
+async def test_more_clients_than_files_cost_no_provider_its_name(tmp_path: Path) -> None:
+    async with Stub() as stub:
+        plays(stub, Says("Good day."))
+        config = write_config(tmp_path, {"groq": stub.url})
+        secret = await key_at(config, tmp_path)
+        async with program(config, tmp_path) as server:
+            _, hard = psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+            psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_NOFILE, (100, hard))
+            body = {"model": CLOUD, "messages": hello()}
+            crowd = [server.http(secret) for _ in range(150)]
+            answers = await asyncio.gather(*(c.post(CHAT, json=body) for c in crowd), return_exceptions=True)
+            told = [a.status_code for a in answers if not isinstance(a, BaseException)]
+            assert 0 < len(told) < 150, "who finds no place is sent away"
+            assert set(told) == {200}, "and who finds one is served"
+            for client in crowd:
+                await client.aclose()
+            await until(lambda: psutil.Process(server.process.pid).num_fds() < 80)
+            assert (await server.http(secret).post(CHAT, json=body)).status_code == 200
+
+
+async def test_a_key_is_printed_for_each_port_and_ends_with_the_next_of_it(tmp_path: Path) -> None:
+    config = write_config(tmp_path, {"groq": "http://127.0.0.1:9"})
+
+    async def opens(server: Program) -> int:
+        return (await server.http(server.told["key"]).get("/v1/models")).status_code
+
+    async with program(config, tmp_path, "--print-key") as one, program(config, tmp_path, "--print-key") as other:
+        assert [await opens(one), await opens(other)] == [200, 200], "another server's key stays one"
+        port = str(one.told["url"]).rpartition(":")[2]
+    async with program(config, tmp_path, "--print-key", "--port", port) as again:
+        assert await opens(again) == 200
+        assert "is revoked" in again.said()
+        assert (await again.http(one.told["key"]).get("/v1/models")).status_code == 401
+
+
+async def test_control_c_ends_workers_without_a_word(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("")
+    async with program(config, tmp_path, "--workers", "2") as server:
+        await until(lambda: "note: " in server.said())  # what a single process tells, too
+        os.killpg(server.process.pid, signal.SIGINT)  # as a terminal does
+        assert await server.ended() == 0
+        assert "interrupted" not in server.said()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -71,6 +72,44 @@ def bodies() -> Iterator[tuple[str, dict[str, Any]]]:
         {"messages": hello(), "system": [{"type": "text", "text": SECRET}], "max_tokens": 99, "stream": True},
     )
     yield MESSAGES, {"messages": conversation, "tools": tools, "max_tokens": 99}
+    # Names of the wire are names of the client's own too, further down.
+    for name in ("data", "id", "type", "role", "detail", "signature", "input", "url", "7"):
+        used = [{**use[0], "input": {name: SECRET}}]
+        turns = [*hello(), {"role": "assistant", "content": used}, {"role": "user", "content": "So?"}]
+        yield MESSAGES, {"messages": turns, "tools": tools, "max_tokens": 99}
+        said = {"name": "weather", "parameters": {"type": "object", "default": {name: SECRET}}}
+        yield CHAT, {"messages": hello(), "tools": [{"type": "function", "function": said}]}
+        yield CHAT, {"messages": [{"role": "user", "content": "Hello", "more": {name: SECRET}}], "tools": [WEATHER]}
+    number = [{**use[0], "input": {"card": 4111111111111111}}]
+    yield (
+        MESSAGES,
+        {"messages": [*hello(), {"role": "assistant", "content": number}, *hello()], "tools": tools, "max_tokens": 99},
+    )
+    for source in (
+        {"type": "text", "media_type": "text/plain", "data": SECRET},
+        {"type": "content", "content": SECRET},
+        {"type": "content", "content": [{"type": "text", "text": SECRET}]},
+    ):
+        told = [{"type": "document", "source": source}, {"type": "text", "text": "Sum it up."}]
+        yield MESSAGES, {"messages": [{"role": "user", "content": told}], "max_tokens": 99}
+    for image in (
+        {"url": "data:image/png;base64,AAAA", "detail": SECRET},
+        {"url": f"data:image/png;name={SECRET};base64,AAAA"},
+        {"url": f"data:image/png;base64,{SECRET}"},
+    ):
+        yield CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": image}]}]}
+    first = hello(f"data:image/png;base64,AAAA {SECRET}")
+    yield CHAT, {"messages": [*first, {"role": "assistant", "content": "So."}, *hello()], "tools": [WEATHER]}
+    strange = {**call, "id": SECRET, "function": {"name": "weather", "arguments": "{}"}}
+    answered = {**result, "content": "rain", "tool_call_id": SECRET}
+    turns = [*hello(), {"role": "assistant", "content": None, "tool_calls": [strange]}, answered]
+    yield CHAT, {"messages": turns, "tools": [WEATHER]}
+    yield CHAT, {"messages": hello(), "tools": [{"type": "function", "function": {**WEATHER["function"], SECRET: 1}}]}
+    escaped = json.dumps({"city": SECRET}).replace("4111", "\\u0034\\u0031\\u0031\\u0031").replace("@", "\\u0040")
+    hidden = {**call, "function": {"name": "weather", "arguments": escaped}}
+    turns = [*hello(), {"role": "assistant", "content": None, "tool_calls": [hidden]}, {**result, "content": "rain"}]
+    yield CHAT, {"messages": turns, "tools": [WEATHER]}
+    yield CHAT, {"messages": [*hello(), {**result, "content": escaped}], "tools": [WEATHER]}
 
 
 @pytest.mark.parametrize("model", [CLOUD, "understudy/auto"])
@@ -140,6 +179,8 @@ async def test_sdks_ask_once_and_say_it_is_not_permitted(tmp_path: Path) -> None
         ({"x-understudy-sensitivity": "public"}, {"model": "understudy/private"}),
         ({}, {"model": "understudy/private"}),
         ({"x-understudy-sensitivity": "private"}, {"model": "understudy/auto", "metadata": {"sensitivity": "public"}}),
+        ({"x-understudy-sensitivity": "public"}, {"model": CLOUD, "metadata": {"sensitivity": "private"}}),
+        ({"x-understudy-sensitivity": "public, Private"}, {"model": CLOUD}),
     ],
 )
 async def test_a_label_is_enough(tmp_path: Path, headers: dict[str, str], body: dict[str, Any]) -> None:
@@ -148,6 +189,21 @@ async def test_a_label_is_enough(tmp_path: Path, headers: dict[str, str], body: 
         for path in (CHAT, MESSAGES):
             answer = await http.post(path, json={**body, "messages": hello(), "max_tokens": 99})
             assert (answer.status_code, answer.headers.get("x-should-retry")) == (403, "false"), answer.text
+        assert asked(cloud) == []
+
+
+async def test_a_label_said_twice_is_the_stricter_one(tmp_path: Path) -> None:
+    async with served(tmp_path) as (server, cloud, _):
+        label = "x-understudy-sensitivity"
+        http = server.http(await server.key())
+        for said in ([(label, "public"), (label, "private")], [(label, "private"), (label, "public")]):
+            answer = await http.post(CHAT, json={"model": CLOUD, "messages": hello()}, headers=said)
+            assert answer.status_code == 403, said
+        for body in ({"task": "Hello"}, {"messages": hello(), "model": CLOUD}):
+            told = {**body, "sensitivity": "private", "deadline": 20}
+            job = (await http.post("/v1/jobs", json=told, headers={label: "public"})).json()["id"]
+            events = (await http.get(f"/v1/jobs/{job}/events")).text  # until its end
+            assert "PrivacyRefused" in events
         assert asked(cloud) == []
 
 
@@ -337,5 +393,9 @@ async def test_paths_and_methods_that_are_not_there(tmp_path: Path) -> None:
         assert (await http.get("/readyz")).status_code == 200
         for method, path, status in (("GET", "/nowhere", 404), ("GET", CHAT, 405), ("PUT", "/v1/jobs", 405)):
             answer = await http.request(method, path)
-            assert (answer.status_code, "error" in answer.json()) == (status, True)
+            code = {404: "not_found", 405: "method_not_allowed"}[status]
+            assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+            says = {404: "GET /openapi.json", 405: "takes POST alone"}[status]
+            assert says in answer.json()["error"]["message"]
+            assert answer.headers.get("allow") == (None if status == 404 else "POST")
         assert (await http.request("OPTIONS", CHAT, headers={"origin": "https://a.example"})).status_code == 405

@@ -96,9 +96,12 @@ async def test_a_named_candidate_is_heard_at_once(tmp_path: Path, path: str) -> 
             await until(lambda: text_in(path, bytes(raw)))
             assert TEXT.startswith(text_in(path, bytes(raw)))
             assert not gate.is_set()
+            told = {name: response.headers[f"x-understudy-{name}"] for name in ("reply-id", "candidate", "policy")}
             gate.set()
             await reading
         assert text_in(path, bytes(raw)) == TEXT, "each piece once"
+        await until(server.audit)  # a thread writes it
+        assert told == {"reply-id": server.audit()[-1]["reply"], "candidate": MODEL, "policy": "named"}
 
 
 @pytest.mark.parametrize("path", PATHS)

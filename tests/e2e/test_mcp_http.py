@@ -229,3 +229,20 @@ async def test_a_taken_port_is_told(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert b"Nothing can be served" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_a_rehearsal_says_that_it_is_one(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "understudy", "mcp", "--config", str(config), "--http", "--open", "--port", "0"],
+        stdout=-1, stderr=-1, stdin=-3, env=environment(tmp_path), cwd=tmp_path,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        assert process.stdout.readline().startswith(b"http://")
+        process.terminate()
+        assert b"its models are simulated" in process.communicate(timeout=40)[1]
+    finally:
+        process.kill()
+        process.wait()

@@ -269,3 +269,19 @@ async def test_many_tasks_show_the_oldest_and_a_long_way_its_ends(rig: Rig) -> N
         running.end(running.begin(Trail(f"r-{n}", "s", 0.0, 1.0, caller=Caller(f"c{n % 3}")), clock), ValueError())
     assert len(running.of("c0")[1]) == 12
     assert running.of("spy") == ([], [])
+
+
+async def test_jobs_that_wait_are_counted_for_whose_they_are(rig: Rig) -> None:
+    """Nobody runs them here; the metrics count those that have ended, too."""
+    mine, chief = await rig.key("ann", "fleet"), await rig.key("chief", "fleet", "admin", "metrics")
+    jobs = rig.service.jobs
+    ann = replace(ADMIN, name="ann", id="a")
+    first = await jobs.submit(ann, Task("One"))
+    await jobs.submit(ann, Task("Two"))
+    await jobs.submit(replace(ADMIN, name="bob", id="b"), Task("Three"))
+    await jobs.cancel(ann, first.id)
+    told = [json.loads((await rig.get("/v1/board", key))[1])["jobs"] for key in (mine, chief)]
+    assert told == [{"queued": 1, "running": 0}, {"queued": 2, "running": 0}]
+    text = (await rig.get("/metrics", chief))[1].decode()
+    for state, count in (("queued", 2), ("cancelled", 1), ("done", 0)):
+        assert f'understudy_jobs{{state="{state}"}} {count}.0' in text

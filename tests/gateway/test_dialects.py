@@ -89,6 +89,11 @@ def test_what_is_wrong_is_named(field: str, body: dict[str, Any]) -> None:
     assert caught.value.field == field
 
 
+def test_a_limit_is_told_as_people_write_it() -> None:
+    with pytest.raises(BadField, match=r"from 1 to 1,000,000\."):
+        read(max_tokens=0)
+
+
 def test_anthropic_needs_a_cap_and_knows_its_blocks() -> None:
     body = {"model": "understudy/auto", "messages": HI}
     with pytest.raises(BadField, match="max_tokens"):
@@ -124,6 +129,9 @@ def test_marks() -> None:
     for metadata in ("x", {"session": []}, {"policy": "x" * 201}, {"deadline": True}):
         with pytest.raises(BadField):
             marks_of({}, {"metadata": metadata})
+    for typo in ("sensitivty", "privacy", "session-id"):  # a wish for privacy must not go unheard
+        with pytest.raises(BadField, match=f"x-understudy-{typo}.*X-Understudy-Sensitivity"):
+            marks_of({f"x-understudy-{typo}": "private"}, {})
     private = Task("x", sensitivity=Sensitivity.PRIVATE)
     assert aimed(private, "understudy/auto", Marks(sensitivity="public")).sensitivity is Sensitivity.PRIVATE
     assert aimed(Task("x"), "understudy/coder@v1", NONE) == Task("x", agent="coder", policy="v1")
@@ -197,6 +205,11 @@ def test_what_no_other_moment_would_change_is_not_asked_for_again(outcomes: list
     attempts = [Attempt("a/b", "a", "x", "b", Role.WORKER, o) for o in outcomes]
     refusal = refusal_of(NoCandidate("x", attempts=attempts), lambda _: None)
     assert (refusal.status, refusal.code) == (status, code)
+
+
+def test_what_can_never_be_held_is_refused_for_good() -> None:
+    refusal = refusal_of(NoCandidate("x", too_large=True), lambda _: None)
+    assert (refusal.status, refusal.code) == (400, "context_length_exceeded")
 
 
 def test_a_budget_says_when_there_is_more() -> None:

@@ -121,7 +121,9 @@ async def test_a_request_asks_no_database(store: Store, clock: FakeClock, monkey
     asked: list[str] = []
     for name in ("glance", "read", "write", "promptly"):
         method = getattr(store.database, name)
-        monkeypatch.setattr(store.database, name, lambda *a, name=name, method=method: asked.append(name) or method(*a))
+        monkeypatch.setattr(
+            store.database, name, lambda *a, name=name, method=method, **k: asked.append(name) or method(*a, **k)
+        )
     for _ in range(500):
         await keys.who(secret, "chat")
     assert asked == ["glance", "promptly"], "one look, one note that it is in use"

@@ -49,7 +49,8 @@ def told(store: Store, name: str, after: int = 0) -> list[tuple[int, str]]:
 async def test_the_life_of_a_job(store: Store, clock: HandClock) -> None:
     job = await add(store)
     assert store.jobs.find(job.id) == job
-    assert store.jobs.counts() == {"queued": 1, "running": 0}
+    assert store.jobs.counts() == store.jobs.counts("bot") == {"queued": 1, "running": 0}
+    assert store.jobs.counts("other") == {"queued": 0, "running": 0}
     clock.time += 5
     (taken,) = await store.jobs.take("me", 5, LEASE, over=now(store))
     assert (taken.id, taken.caller, taken.keyed, taken.task) == (job.id, "bot", True, NEW.task)

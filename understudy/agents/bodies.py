@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+_SAID = ("message", "detail", "Message", "errors", "error_msg", "errorMessage", "title", "fault")
 LONGEST = 4000  # characters of a message that are looked at
 _HTML = re.compile(r"^\s*(?:<!doctype|<html|<head|<body|<center|<h1)", re.I)
 
@@ -58,7 +59,7 @@ def _read_table(error: Mapping[str, object]) -> Body:
         if isinstance(seconds := detail.get("retryDelay"), str):
             delay = seconds
         quotas.extend(_words(violation) for violation in _tables(detail.get("violations")))
-    message = _words(error.get("message") or error.get("detail") or "")
+    message = _words(next((error[key] for key in _SAID if error.get(key)), ""))
     # google-genai wraps a web page in a table of its own
     return Body(frozenset(marks), message, tuple(quotas), delay, html=bool(_HTML.match(message)))
 

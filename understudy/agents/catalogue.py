@@ -55,8 +55,28 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """The provider's lane for work that can wait. price: share of the list price; requests: that may wait at once."""
+
+    price: float
+    hours: float
+    requests: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What the lowest paid tier may spend in any `seconds`."""
+
+    usd: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One model. Tokens; ratings 0 to 100; USD per million tokens; GB; limits are those of the free plan."""
+    """One model. Tokens; ratings 0 to 100; USD per million tokens; GB; limits are those of the free plan.
+
+    paid_limits: of the lowest paid tier, for planning; no call is held to them. No windows: none are published.
+    """
 
     kind: str
     model: str
@@ -83,6 +103,12 @@ class Entry:
     offered: bool  # False: only completes what the user lists
     sources: tuple[Source, ...]
     note: str = ""
+    paid_limits: Limits = field(default_factory=Limits)
+    batch: Batch | None = None
+    spend: Spend | None = None
+
+    def source(self, figures: str) -> Source | None:
+        return next((s for s in self.sources if s.figures == figures), None)
 
     @property
     def dated(self) -> str:
@@ -183,7 +209,13 @@ def _read(kind: str, name: str) -> _File:
     said = table["rules"]
     how = Limits(charged=said["charged"], shared=said["shared"], cached_free=said["cached_free"])
     host = host_of(table.get("base_url"))
-    made = tuple(_entry(kind, host, row, table["sources"], Rules(how, said["day"])) for row in table["models"])
+    plans = {
+        "batch": Batch(**table["batch"]) if "batch" in table else None,
+        "spend": Spend(**table["spend"]) if "spend" in table else None,
+    }
+    made = tuple(
+        replace(_entry(kind, host, row, table["sources"], Rules(how, said["day"])), **plans) for row in table["models"]
+    )
     names = {name.lower(): row for row in made for name in (row.model, *row.aliases)}
     return _File(host, Rules(how, said["day"]), made, names)
 
@@ -191,7 +223,9 @@ def _read(kind: str, name: str) -> _File:
 def _entry(kind: str, host: str, row: dict[str, Any], sources: dict[str, dict[str, str]], how: Rules) -> Entry:
     told = {**sources, **row.get("sources", {})}
     told = {
-        figures: said for figures, said in told.items() if _FIGURES.get(figures, figures) in row or figures == "rules"
+        figures: said
+        for figures, said in told.items()
+        if _FIGURES.get(figures, figures) in row or figures in ("rules", "batch", "spend")
     }
     return Entry(
         kind=kind,
@@ -219,4 +253,5 @@ def _entry(kind: str, host: str, row: dict[str, Any], sources: dict[str, dict[st
         offered=row.get("offered", True),
         sources=tuple(Source(figures, said["text"], said["dated"]) for figures, said in told.items()),
         note=row.get("note", ""),
+        paid_limits=replace(how.limits, windows=windows_of(row.get("paid_limits", {}), how.day)),
     )

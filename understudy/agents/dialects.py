@@ -67,6 +67,25 @@ _BUSY = {
     "service_unavailable_error",
     "capacity_exceeded",
 }
+# Of replies with status 200, which say nothing else.
+_LIMITED_WORDS = (
+    "rate limit",
+    "ratelimit",
+    "rate_limit",
+    "too many requests",
+    "quota exceeded",
+    "exhausted",
+    "throttl",
+)
+_NO_CREDIT_WORDS = (
+    "out of credits",
+    "insufficient balance",
+    "insufficient credit",
+    "insufficient funds",
+    "payment required",
+)
+_BUSY_WORDS = ("overloaded", "unavailable", "internal server error", "try again later")
+_LOST_WORDS = ("upstream", "bad gateway", "gateway time", "timed out", "connection", "timeout")
 _BAD_OUTPUT = {"json_validate_failed", "tool_use_failed"}
 _TOO_LONG_WORDS = (
     "maximum context length",
@@ -169,6 +188,7 @@ def classify(
 def _about_the_account(reply: _Reply) -> Refusal | None:
     unbilled = "failed_precondition" in reply.said.marks and "billing" in reply.said.message
     unpaid = reply.status == 402 or reply.marked(_NO_CREDIT) or reply.says(("credit balance is too low",))
+    unpaid = unpaid or (reply.status is None and reply.says(_NO_CREDIT_WORDS))
     if unpaid or unbilled:
         return Refusal(Failure.PAYMENT, "the account has no credit left", "Top it up, or switch the provider off.")
     # A web page with 403 is a proxy's, and a model can be forbidden while the key is good.
@@ -219,7 +239,8 @@ def _about_the_model(reply: _Reply) -> Refusal | None:
 
 
 def _about_the_quota(reply: _Reply) -> Refusal | None:
-    if reply.status != 429 and not reply.marked(_LIMITED):
+    limited = reply.status is None and reply.says(_LIMITED_WORDS)
+    if reply.status != 429 and not reply.marked(_LIMITED) and not limited:
         return None
     if reply.marked(_BUSY) or reply.says(("overloaded",)):
         return Refusal(Failure.OVERLOAD, "the provider is overloaded", "", reply.wait)
@@ -249,7 +270,11 @@ def _about_the_status(reply: _Reply) -> Refusal:
     if 300 <= status < 400:
         what = "the address redirects elsewhere, which is not followed"
         return Refusal(Failure.UNAVAILABLE, what, "Check the base_url.")
-    if reply.said.html and status >= 400:
+    if reply.status is None and not reply.said.html and reply.says(_LOST_WORDS):
+        return Refusal(Failure.TRANSPORT, "a gateway on the way gave up", "", reply.wait, charged=True)
+    if reply.status is None and reply.says(_BUSY_WORDS):
+        return Refusal(Failure.OVERLOAD, "the provider is overloaded or failing", "", reply.wait, charged=True)
+    if reply.said.html and (status >= 400 or reply.status is None):
         what = "a proxy answered with a web page"
         return Refusal(Failure.TRANSPORT, what, "Check the base_url and the network.", reply.wait, charged=True)
     if status >= 400:

@@ -23,11 +23,16 @@ class ErrorInBody(Exception):
 
 
 async def look_inside(response: Any) -> None:
-    """A response hook: raises ErrorInBody for JSON with an `error` and no answer beside it."""
-    if response.status_code != 200 or "json" not in response.headers.get("content-type", "").lower():
+    """A response hook: raises ErrorInBody for JSON that says an error and no answer beside it, and for a web page."""
+    kind = response.headers.get("content-type", "").lower()
+    if response.status_code != 200 or not ("json" in kind or "text/html" in kind):
         return
     content: bytes = await response.aread()
-    if b'"error"' not in content or len(content) > _LONGEST:
+    if len(content) > _LONGEST:
+        return
+    if "html" in kind:
+        raise ErrorInBody(None, dict(response.headers), content.decode("utf-8", "replace"))
+    if b'"error' not in content and any(b'"%s"' % key.encode() in content for key in _ANSWERS):
         return
     try:
         body: Any = json.loads(content)
@@ -38,13 +43,21 @@ async def look_inside(response: Any) -> None:
     if not isinstance(body, dict):
         return
     table = cast("dict[str, Any]", body)
-    if not table.get("error") or _ANSWERS & set(table):
+    if any(table.get(key) for key in _ANSWERS) or not _is_error(table):
         return
-    raise ErrorInBody(_status_in(table), dict(response.headers), table)
+    raise ErrorInBody(status_in(table), dict(response.headers), table)
 
 
-def _status_in(body: dict[str, Any]) -> int | None:
-    """The HTTP status the error names; Google, OpenRouter and vLLM put it there."""
-    error = body["error"]
-    code: Any = cast("dict[str, Any]", error).get("code") if isinstance(error, dict) else body.get("code")
-    return code if isinstance(code, int) and 400 <= code <= 599 else None
+def status_in(body: dict[str, Any]) -> int | None:
+    """The HTTP status an error names; Google, OpenRouter, vLLM and Azure put it there."""
+    error = body.get("error")
+    said = cast("dict[str, Any]", error) if isinstance(error, dict) else {}
+    found = [said.get("code"), *(body.get(key) for key in ("code", "statusCode", "status"))]
+    return next((code for code in found if isinstance(code, int) and 400 <= code <= 599), None)
+
+
+def _is_error(body: dict[str, Any]) -> bool:
+    said = body.get("error") or body.get("errors") or "error" in (body.get("object"), body.get("type"))
+    # One field of words, and nothing that could be data beside it.
+    alone = set(body) <= {"detail", "message", "code", "statusCode", "status", "request_id", "requestId", "type"}
+    return bool(said) or (alone and isinstance(body.get("detail") or body.get("message"), str))

@@ -18,12 +18,14 @@ SHORT: dict[str, tuple[Counted, float]] = {
     "tph": ("tokens", HOUR),
     "tpd": ("tokens", DAY),
 }
+# Windows a server may have, which only the catalogue's figures for planning name.
+APART: dict[str, tuple[Counted, float]] = {"itpm": ("input", MINUTE), "otpm": ("output", MINUTE)}
 _ORDER = {short.upper(): place for place, short in enumerate(SHORT)}
 
 
 def windows_of(figures: Mapping[str, int], day: str = "rolling") -> tuple[Window, ...]:
     """{"rpm": 30, "tpd": 500000} as windows; `day`: "rolling", or the time zone whose midnight ends it."""
-    return tuple(_short(short, figures[short], day) for short in SHORT if short in figures)
+    return tuple(_short(short, figures[short], day) for short in (*SHORT, *APART) if short in figures)
 
 
 def stated(known: Limits, day: str, layers: Iterable[QuotaTable]) -> Limits:
@@ -52,7 +54,7 @@ def tokens_per_minute(limits: Limits) -> int | None:
 
 
 def _short(short: str, limit: int, day: str) -> Window:
-    counts, seconds = SHORT[short]
+    counts, seconds = SHORT.get(short) or APART[short]
     return Window(short.upper(), counts, limit, seconds, "" if seconds < DAY or day == "rolling" else day)
 
 

@@ -11,9 +11,13 @@ import re
 from itertools import pairwise
 from zlib import crc32
 
-HEAD, TAIL = 900, 450  # characters
+from understudy.classifiers.lexicon import LEXICON
+
+HEAD, TAIL = 900, 450  # characters that are looked at for their form
+FIRST, LAST = 500, 400  # of them, characters that are read word by word: the middle of a document tells its subject
+EDGE = 40  # words: of a longer text only the first and the last this many are hashed, a document's own words say little
 BUCKETS = 1 << 15
-VERSION = 5  # raised whenever a feature changes its meaning: old weights are refused then
+VERSION = 6  # raised whenever a feature changes its meaning: old weights are refused then
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][a-z]{1,2})?|\d+|[^\w\s]")
 _CODE_LINE = re.compile(
@@ -52,74 +56,11 @@ _ENDS = frozenset(".!?。？！")
 _OPENERS = frozenset('.?!:"“”')
 _SPACES = re.compile(r"\n\s*\n")
 
-_LEXICON: dict[str, frozenset[str]] = {
-    name: frozenset(words.split())
-    for name, words in {
-        "question": "what which who whom whose when where how why was wer wann wo wie warum welche que qué "
-        "quién cuándo dónde cómo "
-        "cuál quel quelle qui quand où comment pourquoi combien che chi quando dove come perché "
-        "qual quem onde что кто когда где как почему",
-        "who_what": "who what which whose name called known capital author invented discovered wrote located "
-        "definition mean means",
-        "amount": "many much total altogether left remaining each per every twice half double times more "
-        "fewer less sum average "
-        "difference cost costs percent ratio how wieviel viele cuántos cuántas combien quanti",
-        "logic": "if then clue clues prove proof therefore implies exactly neither either must "
-        "probability puzzle logic step steps "
-        "deduce infer true false suppose assume given knights knaves argument consistent minimum "
-        "maximum optimal tradeoff",
-        "code_make": "write implement create function program script code class method python java javascript "
-        "sql regex api html css "
-        "rust golang typescript algorithm component bash refactor build generate schreibe "
-        "escribe écris funktion función fonction array "
-        "string integer list nums input output returns constraints example",
-        "code_see": "fix bug review debug debugging wrong error fails failing failed crash crashes broken "
-        "faulty incorrect problem issue "
-        "exception traceback expected actual test tests pr diff patch lint leak security smell "
-        "critique optimise optimize fehler revisa",
-        "sum_up": "summarize summarise summary summaries tldr tl dr recap condense shorten abstract gist "
-        "bullet bullets overview key "
-        "points takeaways minutes zusammenfassen zusammenfassung fasse resume resumen resumir "
-        "résume résumé riassumi riassunto boil "
-        "compress highlights synopsis outline digest concise brief",
-        "recall": "remember recall remind earlier previously mentioned told said discussed last "
-        "conversation conversations memory "
-        "memories facts fact speaker speakers session sessions persona profile preferences "
-        "before ago talked remembered forget store "
-        "note insights reflect reflection observations observation merke erinnerst recuerdas souviens forgot",
-        "fresh": "today tonight yesterday tomorrow current currently latest recent recently newest now "
-        "this week month year breaking "
-        "news live update updates upcoming released announced price prices stock score weather "
-        "forecast happening trending heute aktuell "
-        "neueste hoy actual últimas aujourd'hui actuel dernières oggi hoje agora сегодня сейчас "
-        "новости so far still as",
-        "seek": "search find look google web online source sources cite citations links link website "
-        "internet research compare url "
-        "article articles report reports browse",
-        "act": "set turn play book call send schedule order remind add delete create open close start "
-        "stop pause cancel text email "
-        "message transfer pay buy reserve dim lock unlock switch change increase decrease raise "
-        "lower mute skip post upload convert "
-        "check get fetch retrieve show give list update subscribe register generate track put "
-        "make calendar alarm timer reminder "
-        "playlist lights thermostat volume flight hotel appointment meeting account stelle "
-        "schalte pon enciende allume mets",
-        "device": "alarm timer lights light volume thermostat calendar reminder playlist song music tv "
-        "speaker phone car room kitchen "
-        "list todo shopping inbox bluetooth wifi camera door garage",
-        "me": "i me my mine we our us i'm i've i'd ich mein meine mi mis je mon ma",
-        "you": "you your yours du dein tu ton usted",
-        "polite": "please could can would bitte por favor pouvez kannst puedes help need want like",
-        "person": "he she his her him they their them john mary maria james",
-        "talk": "said hey hi hello wow thanks yeah okay oh great lol haha um uh",
-        "explain": "explain why because describe difference between difference mean work works",
-    }.items()
-}
-_NAMES = tuple(_LEXICON)
+_NAMES = tuple(LEXICON)
 # The lexicons by word: one look-up for a word of the text instead of one for each lexicon.
 _PLACES: dict[str, tuple[int, ...]] = {
-    word: tuple(place for place, words in enumerate(_LEXICON.values()) if word in words)
-    for word in frozenset[str]().union(*_LEXICON.values())
+    word: tuple(place for place, words in enumerate(LEXICON.values()) if word in words)
+    for word in frozenset[str]().union(*LEXICON.values())
 }
 _EXTRA = (
     *(
@@ -172,8 +113,26 @@ _EXTRA = (
         "code_complaint",
     ),
     *("text_given", "turns_long", "i_need", "fresh_question", "old_question"),
+    *("choices", "choices_numbers", "latex", "yes_no", "yes_no_only", "docstring", "signature", "hunks"),
+    *("schema", "first_line_short", "last_line_short", "long_paragraph", "asked_last", "code_only", "body_code"),
+    *("news_question", "lower_case", "said_me", "names_no_time", "fragment", "ends_colon"),
+    *("asks_sum", "asks_facts", "facts_no_sum", "long_no_sum", "turns_facts", "turns_sum"),
 )
 DENSE = (*_NAMES, *(f"start_{n}" for n in _NAMES), *(f"end_{n}" for n in _NAMES), *_EXTRA)
+_YES_NO = frozenset(
+    ["is", "are", "was", "were", "do", "does", "did", "can", "could", "would", "will", "should", "has", "have", "had"]
+)
+_CHOICES = tuple(
+    tuple(mark.format(c) for c in letters)
+    for mark, letters in (
+        *(("{}.", "ABC"), ("{})", "ABC"), ("{}:", "ABC"), ("'{}'", "ABC")),
+        *(("{})", "abc"), (" {}. ", "abc"), ("{})", "123"), ("[{}]", "123")),
+    )
+)
+_HUNK = re.compile(r"^(?:@@ -|diff --git |\+\+\+ |--- |Index: )", re.MULTILINE)
+_SUMMARY = ("summar", "tl", "recap", "gist", "condens", "zusammenfass", "resum", "résum", "riassu", "synops", "minutes")
+_DOCSTRING = ('"""', "'''", ">>>", "/**", "assert ")
+_SCHEMA = ('"parameters"', '"properties"', '"description"', '"arguments"', "-> ", "API", "tools", "functions")
 _PAST = frozenset(["did", "was", "were", "has", "had", "have", "does", "is"])
 
 
@@ -185,7 +144,7 @@ def window(text: str) -> str:
 def extract(text: str) -> tuple[list[float], list[int]]:
     """(one number for each of DENSE, the buckets of the hashed words and pairs that occur)."""
     view = window(text)
-    pieces = view.split()
+    pieces = (view if len(view) <= FIRST + LAST else f"{view[:FIRST]}\n{view[-LAST:]}").split()
     raw: list[str] = []
     for piece in pieces:
         # A token never crosses white space, and most pieces are words.
@@ -201,12 +160,6 @@ def extract(text: str) -> tuple[list[float], list[int]]:
     return dense, _hashed(raw, words, capitals, digits)
 
 
-def is_fresh(text: str) -> bool:
-    """Whether a word of the text asks for the present: today, latest, price, or a year from 2021 on."""
-    words = {t.lower() for t in _TOKEN.findall(window(text))}
-    return bool(words & _LEXICON["fresh"]) or any(len(w) == 4 and "2021" <= w < "2040" for w in words)
-
-
 def _hashed(raw: list[str], words: list[str], capitals: list[int], digits: list[int]) -> list[int]:
     """Buckets of single words, pairs, and the words an instruction begins and ends with.
 
@@ -219,6 +172,8 @@ def _hashed(raw: list[str], words: list[str], capitals: list[int], digits: list[
     for place in digits:
         word = words[place]
         shaped[place] = "<year>" if len(word) == 4 and word[:2] in ("19", "20") else f"<{min(len(word), 4)}>"
+    if len(shaped) > 2 * EDGE:
+        shaped = [*shaped[:EDGE], "<cut>", *shaped[-EDGE:]]
     coded = {word: word.encode("utf-8", "surrogatepass") for word in shaped}
     # A checksum goes on where another ended, so a pair costs no text of its own.
     begun = {word: crc32(code + b" ") for word, code in coded.items()}
@@ -249,10 +204,12 @@ def _shares(words: set[str], full: int) -> list[float]:
     return [min(count / full, 1.0) for count in counts]
 
 
-def _at_lines(pattern: re.Pattern[str], view: str, begins: list[int]) -> int:
-    """Matches of a pattern that begins with ^, which re would try at every character."""
+def _at_lines(pattern: re.Pattern[str], view: str, begins: list[int], firsts: str = "") -> int:
+    """Matches of a pattern that begins with ^, which re would try at every character; `firsts`: what it begins with."""
     found = done = 0
     for begin in begins:
+        if firsts and view[begin : begin + 1] not in firsts:
+            continue
         if begin >= done and (match := pattern.match(view, begin)):
             found, done = found + 1, match.end()
     return found
@@ -291,7 +248,7 @@ def _dense(
     turns, code = _at_lines(_TURN, view, begins), _at_lines(_CODE_LINE, view, begins)
     starts = words[0] if words else ""
     ends = view.rstrip()[-1:]
-    asks = starts in _LEXICON["question"]
+    asks = starts in LEXICON["question"]
     values += [
         1.0,
         math.log1p(len(text)) / 10,
@@ -310,7 +267,7 @@ def _dense(
         min(code / 6, 1.0),
         1.0 if "```" in view else 0.0,
         1.0 if any(t in view for t in _TRACES) else 0.0,
-        min(_at_lines(_DIFF, view, begins) / 6, 1.0),
+        min(_at_lines(_DIFF, view, begins, "@d+-") / 6, 1.0),
         min(turns / 6, 1.0),
         min(len(_STAMP.findall(view)) / 2, 1.0) if numbers else 0.0,
         min(sum(lower.count(t) for t in _TOOLS) / 2, 1.0),
@@ -323,20 +280,20 @@ def _dense(
         1.0 if len(text) > HEAD + TAIL else 0.0,
         1.0 if code > 1 and "?" in view else 0.0,
         min(turns / lines, 1.0) if lines > 3 else 0.0,
-        1.0 if starts in _LEXICON["act"] and not asks else 0.0,
+        1.0 if starts in LEXICON["act"] and not asks else 0.0,
         1.0 if asks and count <= 14 and not numbers else 0.0,
         min((view.count("=") + view.count("+") + view.count("^") + view.count("/")) / 8, 1.0) if code == 0 else 0.0,
         1.0 if "http" in view or "www." in view else 0.0,
         1.0 if not view.isascii() else 0.0,
-        1.0 if numbers >= 2 and distinct & _LEXICON["amount"] else 0.0,
+        1.0 if numbers >= 2 and distinct & LEXICON["amount"] else 0.0,
         1.0 if caps == 1 and asks and first & _PAST and count < 25 and not numbers else 0.0,
     ]
     amounts = numbers - len([y for y in years if 1000 < y < 2040])
     single = lines == 1 and sentences <= 1
     question = ends != "" and ends in "?？"
-    spec = _at_lines(_SPEC, view, begins)
-    complaint = bool(distinct & _LEXICON["code_see"])
-    fresh = bool(distinct & _LEXICON["fresh"])
+    spec = _at_lines(_SPEC, view, begins, "EIOC")
+    complaint = bool(distinct & LEXICON["code_see"])
+    fresh = bool(distinct & LEXICON["fresh"])
     values += [
         min(sentences / 6, 1.0),
         1.0 if single else 0.0,
@@ -346,10 +303,52 @@ def _dense(
         min(spec / 2, 1.0),
         1.0 if spec and code <= 1 else 0.0,
         1.0 if code > 2 and complaint else 0.0,
-        1.0 if count > 150 and lines > 2 and not code else 0.0,
-        1.0 if turns > 3 and count > 150 else 0.0,
-        1.0 if distinct & _LEXICON["me"] and sentences >= 2 and amounts < 3 and lines <= 2 else 0.0,
+        1.0 if len(view) > 900 and lines > 2 and not code else 0.0,
+        1.0 if turns > 3 and len(view) > 900 else 0.0,
+        1.0 if distinct & LEXICON["me"] and sentences >= 2 and amounts < 3 and lines <= 2 else 0.0,
         1.0 if fresh and question and single else 0.0,
-        1.0 if single and question and not fresh and not distinct & _LEXICON["me"] else 0.0,
+        1.0 if single and question and not fresh and not distinct & LEXICON["me"] else 0.0,
+    ]
+    chosen = any(a in view and b in view and c in view for a, b, c in _CHOICES)
+    latex = view.count("$") + 2 * view.count("\\")
+    yes_no, me = starts in _YES_NO, bool(distinct & LEXICON["me"])
+    heads = view[: begins[1]] if lines > 1 else view
+    tails = view[begins[-1] :]
+    paragraph = max([b - a for a, b in pairwise([*begins, len(view)])])
+    hunks = _at_lines(_HUNK, view, begins, "@d+-I")
+    signature = code > 0 and any(t in view for t in _DOCSTRING)
+    values += [
+        1.0 if chosen else 0.0,
+        1.0 if chosen and numbers > 5 else 0.0,
+        min(latex / 6, 1.0),
+        1.0 if yes_no else 0.0,
+        1.0 if yes_no and single and question and not me else 0.0,
+        1.0 if any(t in view for t in _DOCSTRING) else 0.0,
+        1.0 if signature and not complaint else 0.0,
+        min(hunks / 2, 1.0),
+        min(len([t for t in _SCHEMA if t in view]) / 3, 1.0),
+        1.0 if lines > 2 and len(heads) < 160 else 0.0,
+        1.0 if lines > 2 and len(tails) < 160 else 0.0,
+        min(paragraph / 500, 1.0),
+        1.0 if lines > 2 and question and not code else 0.0,
+        1.0 if code > 2 and code * 3 > lines else 0.0,
+        min(code / lines, 1.0) if lines > 2 else 0.0,
+        1.0 if question and single and distinct & LEXICON["news"] else 0.0,
+        1.0 if not capitals and count > 2 else 0.0,
+        1.0 if me and question and distinct & LEXICON["recall"] else 0.0,
+        1.0 if single and question and caps and not numbers and not fresh else 0.0,
+        1.0 if single and not question and count <= 7 and not asks and starts not in LEXICON["act"] else 0.0,
+        1.0 if ends == ":" else 0.0,
+    ]
+    edges = set(words[:EDGE] + words[-EDGE:])
+    asks_sum = any(w.startswith(_SUMMARY) for w in edges)
+    asks_facts = bool(edges & LEXICON["facts"])
+    values += [
+        1.0 if asks_sum else 0.0,
+        1.0 if asks_facts else 0.0,
+        1.0 if asks_facts and not asks_sum else 0.0,
+        1.0 if len(view) > 900 and not asks_sum else 0.0,
+        1.0 if turns > 3 and asks_facts else 0.0,
+        1.0 if turns > 3 and asks_sum else 0.0,
     ]
     return values

@@ -23,6 +23,8 @@ from understudy.types import Sensitivity, Span, Task, Verdict
 
 LONG = 1_000  # characters from which a text that was looked at is known again
 MOST = 1_000  # of such texts
+_PLAIN = (("\\n", "\n"), ("\\r", "\r"), ("\\t", "\t"), ("\\b", " "), ("\\f", " "), ('\\"', '"'), ("\\/", "/"))
+_CODE = re.compile(r"\\u(?![dD][89a-fA-F])([0-9a-fA-F]{4})")  # half a pair of surrogates is no character
 HUGE, PIECE, EDGE = 16_000, 2_000, 200  # characters: a large text, what is glanced at, what is cut off of that
 OperatingPoint = Literal["balanced", "strict"]
 
@@ -107,8 +109,25 @@ def _carried(task: Task) -> list[str]:
         texts += [turn.user, turn.assistant]
     if task.schema is not None:
         texts.append(json.dumps(task.schema, default=str, ensure_ascii=False))
+    # What stands in JSON is looked at as it is meant, too: an escape ends in a letter, which hides where a word begins.
+    texts += [unescaped(text) for text in (task.text, *texts) if "\\" in text]
     # A conversation that is handed on says the same twice, as it is and in plain words.
     return list(dict.fromkeys(text for text in texts if text != task.text))
+
+
+def unescaped(text: str) -> str:
+    """The text with the escapes of JSON as what they stand for, also of JSON inside of JSON."""
+    for _ in range(3):
+        before = text
+        text = text.replace("\\\\", "\0")
+        for escape, meant in _PLAIN:
+            text = text.replace(escape, meant)
+        if "\\u" in text:
+            text = _CODE.sub(lambda found: chr(int(found[1], 16)), text)
+        text = text.replace("\0", "\\")
+        if text == before:
+            break
+    return text
 
 
 def _names(path: str) -> tuple[str, ...]:

@@ -28,6 +28,10 @@ callers = typer.Typer(help="The keys of those who ask over the wire.", rich_mark
 app.add_typer(callers, name="key")
 nanobots = typer.Typer(help="understudy as nanobot's model.", rich_markup_mode=None, no_args_is_help=False)
 app.add_typer(nanobots, name="nanobot")
+campaigns = typer.Typer(
+    help="Many tasks: planned before anything is called.", rich_markup_mode=None, no_args_is_help=False
+)
+app.add_typer(campaigns, name="campaign")
 
 Work = Callable[[], int]  # returns the exit code
 Config = Annotated[str | None, typer.Option("--config", metavar="PATH", help="The configuration file.")]
@@ -125,6 +129,29 @@ def ask(  # noqa: PLR0917  typer makes the options of these parameters
 
 
 @app.command()
+def classify(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT|-]", help="The text; - reads it from stdin.")
+    ] = None,
+    jsonl: Annotated[
+        str | None, typer.Option("--jsonl", metavar="FILE|-", help="A text for each line: {id, text}.")
+    ] = None,
+    operating_point: Annotated[
+        str, typer.Option("--operating-point", metavar="{balanced,strict}", help="How much the gate takes for private.")
+    ] = "balanced",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each text.")] = False,
+) -> Work:
+    """Say what kind of task a text is, and whether it is private.
+
+    All of it on this machine: no network, no key, no configuration. A line that cannot be read gets an error in its
+    place, and the exit code is 2 at the end. A text that begins with a dash goes after --.
+    """
+    from understudy.cli.classify import classify as work
+
+    return lambda: work(tuple(words or ()), jsonl, operating_point, as_json=as_json)
+
+
+@app.command()
 def doctor(context: typer.Context, as_json: AsJson = False, config: Config = None) -> Work:
     """Say what is missing and how to mend it.
 
@@ -168,20 +195,87 @@ def agents(as_json: AsJson = False) -> Work:
     return lambda: work(as_json=as_json)
 
 
+Policy = Annotated[
+    str, typer.Argument(metavar="NAME", help="A released policy, an entry point's name, or a path: NAME.py, NAME.toml.")
+]
+
+
 @policies.command("list")
 def policy_list(as_json: AsJson = False) -> Work:
-    """List the released policies with the hashes of their sources."""
-    from understudy.cli.listing import policy_list as work
+    """List the released policies with the hashes of their sources, and those that packages offer."""
+    from understudy.cli.policies import policy_list as work
 
     return lambda: work(as_json=as_json)
 
 
 @policies.command("show")
-def policy_show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: AsJson = False) -> Work:
-    """Print a policy as a table."""
-    from understudy.cli.listing import policy_show as work
+def policy_show(name: Policy, as_json: AsJson = False) -> Work:
+    """Print a policy as a table.
+
+    Its own rows where it has some, else what it decides for each type of task with a model of every kind.
+    """
+    from understudy.cli.policies import policy_show as work
 
     return lambda: work(name, as_json=as_json)
+
+
+@policies.command("diff")
+def policy_diff(
+    one: Annotated[str, typer.Argument(metavar="A", help="A policy.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    whole: Annotated[bool, typer.Option("--all", help="Over the whole fact space: a hundred times as many.")] = False,
+    as_json: AsJson = False,
+) -> Work:
+    """Say for which facts two policies decide differently, and how.
+
+    The facts are laid out, not recorded: every type of task, label, wish and flag, with a model of every kind.
+    """
+    from understudy.cli.policies import policy_diff as work
+
+    return lambda: work(one, other, whole=whole, as_json=as_json)
+
+
+@policies.command("test")
+def policy_test(
+    name: Policy,
+    quick: Annotated[bool, typer.Option("--quick", help="Some facts of every kind, in place of all.")] = False,
+    as_json: AsJson = False,
+) -> Work:
+    """Try a policy over the whole fact space, and on its cases.
+
+    For all facts: an answer, private work on this machine only, nobody twice, caps that can be kept, the same again.
+    Its cases stand beside it in NAME.cases.toml. Exit code 5 when something does not hold.
+    """
+    from understudy.cli.policies import policy_test as work
+
+    return lambda: work(name, quick=quick, as_json=as_json)
+
+
+@policies.command("replay")
+def policy_replay(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    name: Policy,
+    since: Annotated[
+        str, typer.Option("--since", metavar="WHEN", help="90m, 24h, 7d ago; or a day or time: 2026-11-20[T15:00].")
+    ] = "7d",
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="FACT=VALUE,...", help="Such as intent=coding,quality=best; also policy=v1."),
+    ] = None,
+    rehearsal: Annotated[bool, typer.Option("--rehearsal", help="What the rehearsal fleet was asked.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Decide recorded tasks by another policy.
+
+    What would have changed, and what that would have come to by what the same models did for the same types of task;
+    what is not known is said to be unknown. Nothing is called.
+    """
+    from understudy.cli.policies import policy_replay as work
+
+    return _later(
+        lambda: work(_config(context, config), name, since=since, where=where, rehearsal=rehearsal, as_json=as_json)
+    )
 
 
 @callers.command("add")
@@ -236,7 +330,10 @@ def key_list(context: typer.Context, as_json: AsJson = False, config: Config = N
 
 @callers.command("revoke")
 def key_revoke(
-    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")], config: Config = None
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    as_json: AsJson = False,
+    config: Config = None,
 ) -> Work:
     """Make a key stop working.
 
@@ -244,7 +341,7 @@ def key_revoke(
     """
     from understudy.cli.callers import revoke as work
 
-    return _later(lambda: work(_config(context, config), name))
+    return _later(lambda: work(_config(context, config), name, as_json=as_json))
 
 
 @nanobots.command("init")
@@ -270,6 +367,59 @@ def nanobot_init(
 
     own = context.find_root().params.get("config")
     return lambda: work(config, api_base=api_base, mcp=mcp, yes=yes, as_json=as_json, config=own)
+
+
+@campaigns.command("plan")
+def campaign_plan(  # noqa: PLR0917  typer makes the options of these parameters
+    context: typer.Context,
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A TOML file; see docs/campaigns.md.")],
+    accounts: Annotated[
+        list[str] | None,
+        typer.Option("--accounts", metavar="NAME=N", help="As if there were N accounts; again for more."),
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option("--deadline", metavar="TIME", help="In place of the SPEC's: 8h, 14days.")
+    ] = None,
+    usd: Annotated[float | None, typer.Option("--usd", metavar="N", min=0, help="The money, likewise.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every model, not the best of each provider and plan.")] = False,
+    electricity: Annotated[
+        float | None, typer.Option("--electricity", metavar="USD", min=0, help="Of a kWh; else 0.15.")
+    ] = None,
+    gpu_price: Annotated[
+        float | None, typer.Option("--gpu-price", metavar="USD", min=0, help="Of a GPU you would buy.")
+    ] = None,
+    gpu_watts: Annotated[float | None, typer.Option("--gpu-watts", metavar="N", min=1, help="It takes.")] = None,
+    gpu_rent: Annotated[
+        float | None, typer.Option("--gpu-rent", metavar="USD", min=0, help="Of an hour of a GPU you would rent.")
+    ] = None,
+    gpu_speed: Annotated[
+        float | None, typer.Option("--gpu-speed", metavar="N", min=0.01, help="Tokens it writes in a second.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="MODEL", help="Whose price the GPU is compared with.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> Work:
+    """Say what a campaign takes, before anything is called.
+
+    How many calls and tokens; who could answer them, in how many days under which limit and for how many dollars; the
+    best mix; what to shrink when deadline or money do not suffice; and when a GPU of one's own pays. No key and no
+    network is needed.
+    """
+    from understudy.cli.campaign import Wishes
+    from understudy.cli.campaign import plan as work
+
+    gpu = {
+        "electricity_usd": electricity,
+        "price_usd": gpu_price,
+        "watts": gpu_watts,
+        "rent_usd": gpu_rent,
+        "tokens_per_second": gpu_speed,
+        "against": against,
+    }
+    wishes = Wishes(accounts=tuple(accounts or ()), deadline=deadline, usd=usd, gpu=gpu)
+    return lambda: work(_config(context, config), spec, wishes, every=every, as_json=as_json)
 
 
 @app.command()

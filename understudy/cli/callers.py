@@ -19,11 +19,17 @@ from understudy.errors import UsageError
 from understudy.types import Caller
 
 if TYPE_CHECKING:
+    from understudy.config.secrets import Secret
+    from understudy.director.director import Director
     from understudy.store.callers import CallerKey
     from understudy.store.store import Store
 
 USUAL = ("chat", "embeddings")  # what a client of a model needs
 PRINTED = ("chat", "embeddings", "jobs", "fleet", "metrics")  # what somebody at the dashboard needs as well
+REHEARSED = (
+    "note: All models are simulated here, and a rehearsal has keys of its own: once a provider is set up (understudy "
+    "doctor), make the key again."
+)
 
 
 async def add(config: str | None, wanted: Caller, *, as_json: bool) -> int:
@@ -32,27 +38,32 @@ async def add(config: str | None, wanted: Caller, *, as_json: bool) -> int:
         from understudy.policies import registry
 
         registry.load(wanted.policy)
-    async with _open(config) as store:
+    director = _director(config)
+    async with _open(director) as store:
         key, secret = await store.callers.add(replace(wanted, scopes=wanted.scopes or frozenset(USUAL)))
     if as_json:
         say(json.dumps({**_told(key, 0), "key": secret.reveal()}))
         return 0
     say(secret.reveal())
     print(f"This is the only time it is shown. It may: {_scopes(key)}.", file=sys.stderr)  # noqa: T201
+    if director.rehearses:
+        print(REHEARSED, file=sys.stderr)  # noqa: T201
     return 0
 
 
-async def print_anew(config: str | None, name: str) -> None:
-    """A key of this name on standard output; the one it had before is revoked."""
-    async with _open(config) as store:
+async def make_anew(config: str | None, name: str) -> tuple[Secret, bool]:
+    """A key of this name; the one it had before is revoked. With whether there was one."""
+    replaced = False
+    async with _open(_director(config)) as store:
         with contextlib.suppress(UsageError):
             await store.callers.revoke(name)
+            replaced = True
         _, secret = await store.callers.add(Caller(name, scopes=frozenset(PRINTED)))
-    say(secret.reveal())
+    return secret, replaced
 
 
 async def show(config: str | None, *, as_json: bool) -> int:
-    async with _open(config) as store:
+    async with _open(_director(config)) as store:
         keys = await store.callers.all()
         used = await _used_today(store)
     if as_json:
@@ -66,9 +77,9 @@ async def show(config: str | None, *, as_json: bool) -> int:
     return 0
 
 
-async def revoke(config: str | None, name: str) -> int:
+async def revoke(config: str | None, name: str, *, as_json: bool = False) -> int:
     """Raises UsageError for a name without a key."""
-    async with _open(config) as store:
+    async with _open(_director(config)) as store:
         try:
             gone = await store.callers.revoke(name)
         except UsageError as error:
@@ -79,19 +90,27 @@ async def revoke(config: str | None, name: str) -> int:
             raise
     from understudy.gateway.keys import AGE
 
+    if as_json:
+        say(json.dumps({"name": name, "id": gone, "seconds": AGE}))  # for so long a server that runs takes it
+        return 0
     say(f"{name} (us-{gone}) is revoked. A server that runs takes it for {AGE:.0f} s more at the most.")
     return 0
 
 
-@asynccontextmanager
-async def _open(config: str | None) -> AsyncGenerator[Store]:
-    """The store alone: no candidate is looked for."""
+def _director(config: str | None) -> Director:
     from understudy.director.director import Director
-    from understudy.store.store import Store
     from understudy.telemetry.log import configure
 
     director = Director.from_config(config)
     configure(director.home, director.settings.log_level)
+    return director
+
+
+@asynccontextmanager
+async def _open(director: Director) -> AsyncGenerator[Store]:
+    """The store alone: no candidate is looked for."""
+    from understudy.store.store import Store
+
     async with await Store.open(director.home, WallClock()) as store:
         yield store
 

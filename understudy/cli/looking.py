@@ -142,7 +142,8 @@ def _explanation(record: Mapping[str, Any]) -> str:
         because = f" because of: {', '.join(label['reasons'])}" if label["reasons"] else ""
         lines.append(f"sensitivity: {label['label']}{because}")
     if policy := record.get("policy"):
-        lines.append(f"policy: {policy['name']} (hash {policy['hash']}), agent {record.get('agent')}")
+        decided = cast("Mapping[str, Any]", record.get("decision") or {})
+        lines.append(f"policy: {policy['name']} (hash {policy['hash']}), agent {decided.get('agent', '-')}")
     if decision := cast("Mapping[str, Any] | None", record.get("decision")):
         chain = ", ".join(link["domain"] for link in decision.get("chain", ()))
         lines.append(f"chain: {chain or 'nobody'}" + (f"  ({decision['why']})" if decision.get("why") else ""))

@@ -114,6 +114,8 @@ async def _over_http(desk: Desk, serving: Serving) -> int:
                 keys = None if place.open else Keys(store.callers, clock)
                 if keys is not None and not any(key.revoked_at is None for key in await store.callers.all()):
                     hint("There is no key yet that could ask: understudy key add NAME makes one.")
+                for note in director.parts.notes:  # that all is simulated, for one
+                    hint(f"note: {note}")
                 say(place.url(listener))
                 await serve_http(make_app(server, place, keys, noted.refusal), listener)
     return 0

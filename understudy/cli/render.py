@@ -61,7 +61,7 @@ def dollars(amount: float) -> str:
 def plural(count: float, noun: str) -> str:
     """1 task, 2,000 tasks, 0.5 hours, 0 replies."""
     said = f"{count:,}" if isinstance(count, int) else f"{count:g}"
-    return f"{said} {noun}" if count == 1 else f"{said} {re.sub('y$', 'ie', noun)}s"
+    return f"{said} {noun}" if count == 1 else f"{said} {re.sub('(?<![aeiou])y$', 'ie', noun)}s"
 
 
 def duration(seconds: float) -> str:

@@ -18,9 +18,11 @@ from understudy.cli.terminal import say
 from understudy.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from understudy.gateway.service import Service
 
-PRINTED = "printed"  # the name of the key that --print-key makes
+PRINTED = "printed-{port}"  # the name of the key that --print-key makes: two servers do not end each other's
 
 
 def serve(
@@ -59,17 +61,16 @@ def serve(
         if parent is not None and place is not None:
             serving.place = Place(*map(int, place.split("/")))
             serving.shared = Shared(folder_of(director.home, parent), serving.place.number)
-        run(serving, listening, lambda service: None)
+        run(serving, listening, _tell_notes if serving.place.number == 1 else lambda service: None)
         return 0
     listening = listen(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-    if print_key:
-        _print_key(config)
+    key: Mapping[str, str] = _new_key(config, listening.getsockname()[1], as_json=as_json) if print_key else {}
     if workers > 1:
-        return _several(director.home, config, listening, workers, url, without_key=without_key, as_json=as_json)
+        return _several(director.home, config, listening, workers, url, key, without_key=without_key, as_json=as_json)
 
     def opened(service: Service) -> None:
-        _greet(service, url, as_json=as_json)
+        _greet(service, url, key, as_json=as_json)
 
     run(Serving(config, is_open=without_key, told=_note), listening, opened)
     return 0
@@ -81,6 +82,7 @@ def _several(
     listening: socket.socket,
     workers: int,
     url: str,
+    key: Mapping[str, str],
     *,
     without_key: bool,
     as_json: bool,
@@ -100,9 +102,9 @@ def _several(
 
     given = ["serve", *(["--config", config] if config else []), *(["--no-key"] if without_key else [])]
     if as_json:
-        say(json.dumps({"url": url, "pid": os.getpid(), "workers": workers}))
+        say(json.dumps({"url": url, "pid": os.getpid(), "workers": workers, **key}))
     else:
-        _note(f"understudy serves at {url}/v1 with {workers} workers.")
+        _note(f"understudy serves at {url}/v1 with {workers} workers; {_asked(is_open=without_key)}.")
     sys.stdout.flush()
     try:
         return Workers(command(given, workers), workers, _note, died).run(listening)
@@ -110,26 +112,41 @@ def _several(
         remove_folder(home, os.getpid())
 
 
-def _greet(service: Service, url: str, *, as_json: bool) -> None:
+def _greet(service: Service, url: str, key: Mapping[str, str], *, as_json: bool) -> None:
     parts = service.director.parts
     if as_json:
-        say(json.dumps({"url": url, "pid": os.getpid(), "workers": 1, "candidates": len(parts.fleet)}))
+        say(json.dumps({"url": url, "pid": os.getpid(), "workers": 1, "candidates": len(parts.fleet), **key}))
         sys.stdout.flush()
         return
-    key = "no key is needed on this machine" if service.is_open else "a key: understudy key add NAME"
-    _note(f"understudy serves at {url}/v1: {len(parts.fleet)} candidates, policy {parts.settings.policy}; {key}.")
-    for note in parts.notes:
+    asked = _asked(is_open=service.is_open)
+    _note(f"understudy serves at {url}/v1: {len(parts.fleet)} candidates, policy {parts.settings.policy}; {asked}.")
+    _tell_notes(service)
+
+
+def _asked(*, is_open: bool) -> str:
+    return "no key is needed on this machine" if is_open else "a key: understudy key add NAME"
+
+
+def _tell_notes(service: Service) -> None:
+    for note in service.director.parts.notes:
         _note(f"note: {note}")
 
 
-def _print_key(config: str | None) -> None:
-    """A new key that may ask for everything but what is the owner's; the one printed before is no key any more."""
+def _new_key(config: str | None, port: int, *, as_json: bool) -> Mapping[str, str]:
+    """A new key that may ask for everything but what is the owner's; the one printed for this port before is none any
+    more. Printed here, or for --json given back."""
     import asyncio
 
-    from understudy.cli.callers import print_anew
+    from understudy.cli.callers import make_anew
 
-    asyncio.run(print_anew(config, PRINTED))
+    secret, replaced = asyncio.run(make_anew(config, PRINTED.format(port=port)))
+    if replaced:
+        _note("note: The key printed at the last start is revoked. One that stays: understudy key add NAME.")
+    if as_json:
+        return {"key": secret.reveal()}
+    say(secret.reveal())
     sys.stdout.flush()
+    return {}
 
 
 def _leave_with(parent: int | None) -> None:

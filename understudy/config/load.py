@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
@@ -40,7 +40,19 @@ def load(chosen: str | Path | None = None) -> tuple[shape.Settings, Path | None]
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets in brackets without end
         what = "nested too deeply" if isinstance(error, RecursionError) else "a number in it is too long"
         raise ConfigError(f"{path} cannot be read ({what}).", remedy="Mend it.") from None
-    return parse(table, str(path)), path
+    return parse(_placed(table, path), str(path)), path
+
+
+def _placed(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """A policy of one's own lies where the configuration says, seen from there."""
+    placed = dict(table)
+    shadow = table.get("shadow")
+    if isinstance(shadow, dict):
+        placed["shadow"] = _placed(cast("dict[str, Any]", shadow), path)
+    policy = table.get("policy")
+    if isinstance(policy, str) and ("/" in policy or policy.endswith((".py", ".toml"))):
+        placed["policy"] = str(path.parent / Path(policy).expanduser())
+    return placed
 
 
 def _read(path: Path) -> str | None:

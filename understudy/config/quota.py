@@ -32,7 +32,7 @@ Amount = Annotated[int | Literal[False], BeforeValidator(_amount)]
 
 
 @cache
-def _known_zone(name: str) -> bool:
+def known_zone(name: str) -> bool:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -75,7 +75,7 @@ class LimitTable(Strict):
     @field_validator("day")
     @classmethod
     def _is_a_day(cls, value: str | None) -> str | None:
-        if value is not None and value != "rolling" and not _known_zone(value):
+        if value is not None and value != "rolling" and not known_zone(value):
             raise ValueError(f"no time zone is called {value[:40]}; write rolling, UTC, or one such as Europe/Berlin")
         return value
 
@@ -95,7 +95,7 @@ class WindowTable(Strict):
             raise ValueError("seconds is missing: how long the window is, or give the zone of a day")
         if self.zone and self.seconds != DAY:
             raise ValueError("a zone belongs to a day: leave out seconds, or the zone")
-        if self.zone and not _known_zone(self.zone):
+        if self.zone and not known_zone(self.zone):
             raise ValueError(f"no time zone is called {self.zone[:40]}; write UTC, or one such as Europe/Berlin")
         return self
 

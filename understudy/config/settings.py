@@ -173,6 +173,13 @@ class KeySettings(_Strict):
     rotation_days: int = Field(default=30, ge=0)  # an older key is warned about; 0: none is
 
 
+class ShadowSettings(_Strict):
+    """A second policy that decides a share of the tasks beside the first; nobody acts on what it decides."""
+
+    policy: str = ""  # a name, or where one of one's own lies; empty: none
+    share: float = Field(default=0.0, ge=0, le=1)  # of all tasks
+
+
 class PrivacySettings(_Strict):
     """What the gate sees, and what happens to a task that is private because of it alone."""
 
@@ -192,12 +199,14 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    policy: str = "v1"
+    policy: str = "v1"  # a name, or where a policy of one's own lies
+    phase: int = Field(default=4, ge=1, le=4)  # of the policy orchestra
     director: DirectorSettings = DirectorSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     money: MoneySettings = MoneySettings()
     book: BookSettings = BookSettings()
     keys: KeySettings = KeySettings()
+    shadow: ShadowSettings = ShadowSettings()
     privacy: PrivacySettings = PrivacySettings()
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$"), AfterValidator(_name)], Provider] = Field(
         default_factory=dict

@@ -20,6 +20,9 @@ from understudy.store.ledger_rules import refusal
 from understudy.types import Amount, Balance, Clock, Guard, Hold, Stage, Usage
 
 PLENTY = 100_000  # tokens; where there are so many nobody reckons how many it takes
+MUCH = 10 * PLENTY
+LEAST_SHARE = 256  # tokens of output that one gets while others wait, if there are so many
+TIMES = 3  # the longest answer of late; one that is longer still is rarer than who waits in vain
 LOOK_AGAIN = 0.25  # seconds; another process may have given something back meanwhile
 
 
@@ -28,7 +31,18 @@ class Allowance:
     """One caller's in this process: who waits for it. The events call them; only the first one's is ever set."""
 
     line: deque[asyncio.Event] = field(default_factory=deque[asyncio.Event])
+    plenty: float = 0.0  # until then by the clock nobody looks: there was far more than anybody takes
     claimed: int = 0  # tokens, the least that those take who are on their way to the ledger
+    longest: float = 0.0  # tokens of output of its longest answer, of which every later one forgets a little
+
+    def learn(self, output_tokens: int) -> None:
+        self.longest = max(float(output_tokens), self.longest * 0.99)
+
+    def share(self, left: int) -> int:
+        """Of what is left, how much one gets: nobody takes all of it for a short answer, while others wait."""
+        if not self.line or not self.longest:
+            return left
+        return min(left, max(LEAST_SHARE, round(TIMES * self.longest)))
 
     def call(self) -> None:
         """Something has come back, or there is another first one: it may look at once."""
@@ -80,9 +94,14 @@ class Turn:
 
     async def _must_wait(self) -> bool:
         """Whether there is too little now. It costs less to look than to have every candidate of a chain refused."""
+        if self.clock.now() < self.allowance.plenty:  # should it be wrong, the ledger refuses
+            self._least = 0
+            return False
         balance, claimed = await self.look(), self.allowance.claimed
         if refusal(balance, Amount(PLENTY + claimed)) is None:
             self._least = 0
+            if refusal(balance, Amount(MUCH)) is None:
+                self.allowance.plenty = self.clock.now() + LOOK_AGAIN
             return False
         self._least = self.least()
         refused = refusal(balance, Amount(self._least))
@@ -141,7 +160,7 @@ class AllowanceGuard:
                 hold = await self.inner.before(input_tokens, cap)
                 break
             except BudgetRefused as refused:
-                cap = refused.limit - refused.spent - refused.reserved - input_tokens
+                cap = self.allowance.share(refused.limit - refused.spent - refused.reserved - input_tokens)
                 if not self._takes(refused, cap, output_cap):
                     raise
         if self.turn is not None and (input_tokens or output_cap):
@@ -158,6 +177,8 @@ class AllowanceGuard:
 
     async def after(self, hold: Hold | None, usage: Usage | None) -> None:
         await self.inner.after(hold, usage)
+        if self.turn is not None and usage is not None:
+            self.allowance.learn(usage.output_tokens)
         self.allowance.call()
 
     async def unsent(self, hold: Hold | None) -> None:

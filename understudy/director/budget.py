@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from understudy.config.settings import Settings
 from understudy.errors import BudgetRefused
-from understudy.types import Balance, Caller, Candidate, Ledger, Role
+from understudy.types import Amount, Balance, Caller, Candidate, Ledger, Role
 
 DAY = 86_400
 Limit = tuple[int | None, int | None]  # tokens, micro-dollars; None: unlimited in that unit
@@ -114,6 +114,13 @@ async def director_left(ledger: Ledger, settings: Settings, session: str, now: f
     found = await ledger.balances_of((conversation_scope(session), day_scope(now)))
     conversation, today = (_limited(settings, balance) for balance in found)
     return conversation, max(0, min(_left(conversation), _left(today)))
+
+
+def unspent(settings: Settings, session: str) -> Balance:
+    """The director's, of a conversation to which nothing was ever charged."""
+    scope = conversation_scope(session)
+    tokens, micro_usd = limits_of(settings, scope)
+    return Balance(scope, tokens, micro_usd, Amount(), Amount())
 
 
 def _limited(settings: Settings, balance: Balance, caller: Caller | None = None) -> Balance:

@@ -84,8 +84,13 @@ class Director:
     @property
     def home(self) -> Path:
         """Where its state lives. The rehearsal fleet has a folder of its own: what it spends and rests is not real."""
+        return self._home / "rehearsal" if self.rehearses else self._home
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether all of its models are simulated."""
         simulated = [p.kind == "rehearsal" for p in self.settings.providers.values()]
-        return self._home / "rehearsal" if simulated and all(simulated) else self._home
+        return bool(simulated) and all(simulated)
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -144,7 +149,7 @@ class Director:
 
     async def _run(self, task: Task, events: asyncio.Queue[Event | None] | None) -> Reply:
         seconds = self.settings.deadline if task.deadline is None else task.deadline
-        check_task(replace(task, deadline=seconds))
+        check_task(task, seconds)
         named = task.session is not None and task.remember
         session = f"s-{secrets.token_hex(5)}" if task.session is None else task.session
         with at_most(seconds):
@@ -190,8 +195,9 @@ class Director:
         return reply
 
 
-def check_task(task: Task) -> None:
-    """UsageError for what nobody could work on, whoever is there."""
+def check_task(task: Task, deadline: float | None = None) -> None:
+    """UsageError for what nobody could work on, whoever is there. deadline: in seconds, where the task names none."""
+    deadline = deadline if task.deadline is None else task.deadline
     if not task.text.strip() and not task.files and task.chat is None:
         raise UsageError("The task is empty.", remedy="Say what you want.")
     if task.schema is not None:
@@ -200,7 +206,7 @@ def check_task(task: Task) -> None:
         check_schema(task.schema)
     if task.session is not None:
         _check_session(task.session)
-    if task.deadline is not None and not 0 < task.deadline <= 24 * 3600:
+    if deadline is not None and not 0 < deadline <= 24 * 3600:
         raise UsageError("A deadline is a number of seconds above 0, a day at most.", remedy="Give another.")
     if task.max_tokens is not None and task.max_tokens < 1:
         raise UsageError("max_tokens must be at least 1.", remedy="Give another.")

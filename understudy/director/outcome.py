@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import replace
 
 from understudy.director import budget
 from understudy.director.decided import Decided
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import NoCandidate, PrivacyRefused, UnderstudyError, ValidationFailed
-from understudy.fleet.dispatch import SOON, TIME_IS_UP, Walk
-from understudy.types import Attempt, Check, Reply, Task
+from understudy.fleet.dispatch import SIZE, SOON, TIME_IS_UP, Walk
+from understudy.types import Answer, Attempt, Check, Failure, Reply, Task
 
 SIMULATED = (
     "These models are simulated: nothing here is a real answer. "
@@ -60,13 +59,26 @@ def explain_failure(walk: Walk, decided: Decided, now: float, *, room: int | Non
     if late:
         helps.append("Give it more time: --deadline.")
     helps += dict.fromkeys(walk.remedies)
+    too_large = _too_large(walk)
+    if too_large:
+        helps.append(
+            "The prompt is too long for whoever may answer: send less, or let understudy choose a larger model."
+        )
     return NoCandidate(
         f"No candidate could answer ({tried}).",
         remedy=" ".join(helps or ["understudy doctor says what is missing."]),
         retry_after=retry,
         attempts=walk.attempts,
         skipped=walk.skipped,
+        too_large=too_large,
     )
+
+
+def _too_large(walk: Walk) -> bool:
+    """Whether its size is what everybody was asked or passed over for in vain."""
+    asked = [a.outcome in (Failure.TOO_LARGE, Failure.CONTEXT) for a in walk.attempts]
+    reasons = [*asked, *(why.startswith(SIZE) for _, why in walk.skipped)]
+    return bool(reasons) and all(reasons)
 
 
 def _counted(told: list[str]) -> list[str]:
@@ -93,8 +105,8 @@ async def build_reply(parts: Parts, trail: Trail, decided: Decided, walk: Walk) 
         from understudy.director.validators import parse_json
 
         data = parse_json(walk.answer.text)
-    reply = await reply_of(parts, trail, decided, walk.answer.text, data=data, checks=walk.checks)
-    return replace(reply, answer=walk.answer) if decided.task.chat is not None else reply
+    answer = walk.answer if decided.task.chat is not None else None
+    return await reply_of(parts, trail, decided, walk.answer.text, data=data, checks=walk.checks, answer=answer)
 
 
 async def reply_of(
@@ -106,8 +118,14 @@ async def reply_of(
     data: object = None,
     checks: tuple[Check, ...] = (),
     steps: tuple[Reply, ...] = (),
+    answer: Answer | None = None,
 ) -> Reply:
-    balance, _ = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
+    if (
+        decided.task.session is None and not trail.step and not any(a.directs for a in trail.attempts)
+    ):  # a name that was made for it
+        balance = budget.unspent(parts.settings, trail.session)
+    else:
+        balance, _ = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
     if any(a.simulated for a in trail.attempts):
         trail.note(SIMULATED)
     return Reply(
@@ -127,4 +145,5 @@ async def reply_of(
         seconds=round(parts.clock.now() - trail.started, 4),
         notes=tuple(trail.notes),
         steps=steps,
+        answer=answer,
     )

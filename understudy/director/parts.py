@@ -15,14 +15,16 @@ from understudy.config.settings import Settings
 from understudy.director.allowance import Allowance, AllowanceGuard, Turn
 from understudy.director.budget import Limit, balance, caller_scope, declare, limits_of, scopes_of
 from understudy.director.running import Running
+from understudy.director.shadow import shadow_of
 from understudy.director.ties import Ties
 from understudy.director.trail import Trail
-from understudy.errors import ConfigError
+from understudy.errors import ConfigError, UnderstudyError
 from understudy.fleet.book import Book
 from understudy.fleet.dispatch import SMALLEST_ANSWER, Dispatcher
 from understudy.fleet.form import PageForm
 from understudy.fleet.guards import SendGuard
 from understudy.policies.record import fleet_hash, fleet_to_list
+from understudy.policies.registry import NamedPolicy
 from understudy.types import Balance, Call, Caller, Candidate, Clock, Guard, Role, Sensitivity, Validator, Worker
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Parts:
     _fleets: dict[tuple[int, ...], str] = field(default_factory=dict[tuple[int, ...], str])
     ties: Ties = field(default_factory=Ties)
     running: Running = field(default_factory=Running)
+    shadow: NamedPolicy | UnderstudyError | None = None  # a second policy, or why there is none
     turns: int = 0  # tasks taken so far: round-robin among equal accounts
 
     def __post_init__(self) -> None:
@@ -91,12 +94,12 @@ class Parts:
         """The place of one call before its caller's budget; None where there is no limit to wait at."""
         if caller is None or caller.tokens_per_day is None:
             return None
-        least = partial(self._least, replace(call, tools=()), chain)  # of a tool loop each request is asked for
+        least = partial(self._least, call, chain)  # of a tool loop each request is asked for
         return Turn(self._allowance(caller), self.clock, partial(self.balance_of, caller), least)
 
     def _least(self, call: Call, chain: Sequence[Candidate]) -> int:
         """The fewest tokens any of these can reserve for this call."""
-        bounds: list[int] = []
+        call, bounds = replace(call, tools=()), list[int]()
         for candidate in chain:
             with contextlib.suppress(ConfigError):  # it has no key any more: dispatch will say so
                 bounds.append(self.worker(candidate).bound(call))
@@ -153,11 +156,13 @@ async def open_parts(
     from understudy.classifiers.gate import Gate
     from understudy.classifiers.local import LocalScorer
     from understudy.director.validators import validators
+    from understudy.policies import registry
     from understudy.store.shelves import open_pages
     from understudy.store.store import Store
 
     clock = clock or WallClock()
     store = await Store.open(home, clock)
+    registry.forget()  # the policies of now
     try:
         pages = await open_pages(settings.book.url, store.database, PageForm(), clock)
         listed = await roster(settings)
@@ -171,6 +176,7 @@ async def open_parts(
             notes=(*notes, *listed.notes),
             clock=clock,
             book=Book(pages),
+            shadow=shadow_of(settings.shadow),
         )
     except BaseException:
         await store.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from understudy.director.trail import Trail
@@ -11,7 +12,8 @@ from understudy.errors import UnderstudyError
 from understudy.policies.record import decision_to_dict, facts_to_dict
 from understudy.types import Attempt, Balance, Check, Decision, Facts, Reply
 
-_ATTEMPT = fields(Attempt)
+_ATTEMPT = tuple(f.name for f in fields(Attempt))
+_values = attrgetter(*_ATTEMPT)
 
 
 def reply_to_dict(reply: Reply) -> dict[str, Any]:
@@ -37,7 +39,9 @@ def reply_to_dict(reply: Reply) -> dict[str, Any]:
 
 
 def attempt_to_dict(attempt: Attempt) -> dict[str, Any]:
-    return {f.name: getattr(attempt, f.name) for f in _ATTEMPT} | {"role": str(attempt.role)}
+    told = dict(zip(_ATTEMPT, _values(attempt), strict=True))
+    told["role"] = str(attempt.role)
+    return told
 
 
 def check_to_dict(check: Check) -> dict[str, Any]:
@@ -77,13 +81,17 @@ def record_of(
 ) -> dict[str, Any]:
     """What the store keeps: everything but the texts. `fleet` is the hash under which the candidates are kept."""
     kept = {k: v for k, v in told.items() if k not in ("text", "data")}
+    decided_by = {"name": trail.policy, "hash": trail.policy_hash} if trail.policy else None
     return {
+        "policy": decided_by,  # of a failure too
         **kept,
-        "attempts": [attempt_to_dict(a) for a in trail.attempts],  # a step's are in the step's own record
+        # A step's are in the step's own record.
+        "attempts": [attempt_to_dict(a) for a in trail.attempts] if trail.below else told["attempts"],
         "id": trail.id,
         "session": trail.session,
         "caller": trail.caller.name if trail.caller else None,
         "time": trail.started,
         "facts": facts_to_dict(facts, fleet) if facts else None,
         "decision": decision_to_dict(decision) if decision else None,
+        **({"shadow": trail.shadow} if trail.shadow is not None else {}),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from understudy.types import Attempt, Caller, Event, Stage
 
@@ -22,6 +23,8 @@ class Trail:
     caller: Caller | None = None  # who pays for all of it, its steps too
     intent: str = ""  # as soon as it is known; the policy too
     policy: str = ""
+    policy_hash: str = ""
+    shadow: dict[str, Any] | None = None  # what a second policy decides; nobody acts on it
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     below: list[Attempt] = field(default_factory=list[Attempt])  # of the steps of a plan, which keep their own records
     skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])

@@ -10,6 +10,7 @@ from understudy.agents.specialists import BARE, specialist
 from understudy.classifiers.redaction import Redaction, redact
 from understudy.config.settings import Provider
 from understudy.director import budget
+from understudy.director.advising import adviser_of, asks
 from understudy.director.classify import classify
 from understudy.director.decided import Decided
 from understudy.director.fitting import fit_for
@@ -17,6 +18,7 @@ from understudy.director.judging import judge
 from understudy.director.outcome import explain_failure
 from understudy.director.parts import Parts
 from understudy.director.prefix import Prefix
+from understudy.director.shadow import drawn, shadow
 from understudy.director.trail import Trail
 from understudy.errors import Forbidden, UsageError
 from understudy.fleet.errand import Errand, Timing, Walk
@@ -25,9 +27,11 @@ from understudy.tokens import estimate
 from understudy.types import (
     Answer,
     Attempt,
+    Began,
     Call,
     Caller,
     Candidate,
+    Chat,
     Check,
     Facts,
     Guess,
@@ -41,6 +45,7 @@ from understudy.types import (
 )
 
 ON_CALLS = frozenset({"not_error", "not_truncated", "tool_calls"})  # checks that hold for a tool call too
+HOUR = 3_600  # seconds
 LARGE = 20_000  # characters from which judging is worth a change of threads
 
 
@@ -67,6 +72,7 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     if task.candidate is None:  # else nobody but that one is asked
         _, left = await budget.director_left(parts.store.ledger, parts.settings, trail.session, trail.started)
     standings = await parts.book.standings(fleet)
+    director = parts.find(parts.settings.director.candidate)
     facts = Facts(
         intent=guess.intent,
         probability=guess.probability,
@@ -83,18 +89,24 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
         handed=task.chat is not None,
         sticky=parts.ties.of(task.chat.tie) if task.chat is not None else "",
         explicit_intent=guess.by == "caller",
-        director_left=left if parts.find(parts.settings.director.candidate) else 0,
+        director_left=left if director is not None else 0,
         rotation=parts.turns,
         fleet=fleet,
+        director=director.domain if director is not None and director in fleet else "",
+        phase=parts.settings.phase,
+        hour=int(trail.started // HOUR),
+        draw=drawn(trail.id, "draw"),
         resting=tuple(sorted(s.domain for s in standings if s.wait > 0)),
         standings=standings,
     )
     policy = registry.load(registry.NAMED if task.candidate is not None else task.policy or parts.settings.policy)
     decision = policy.decide(facts)
-    trail.intent, trail.policy = str(guess.intent), policy.name
+    trail.intent, trail.policy, trail.policy_hash = str(guess.intent), policy.name, policy.hash
     if verdict.sensitivity is Sensitivity.PRIVATE:
         local = {c.domain for c in parts.fleet if c.local}
         decision = replace(decision, chain=tuple(link for link in decision.chain if link.domain in local))
+    if task.candidate is None:
+        trail.shadow = shadow(parts.shadow, parts.settings.shadow.share, trail.id, facts, decision)
     return Decided(task, verdict, guess, facts, decision, policy, redaction)
 
 
@@ -104,11 +116,15 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     # A conversation that is handed on has its instructions in it.
     role = BARE if task.chat is not None or decision.agent == BARE.name else specialist(decision.agent)
     checks = tuple(dict.fromkeys((*decision.checks, *(() if task.schema else role.checks))))
-    prefix = Prefix(task.chat.live) if task.chat is not None and task.chat.live is not None and decision.live else None
     chain = tuple(parts.by_domain[link.domain] for link in decision.chain)
+    prefix: Prefix | None = None
+    if task.chat is not None and task.chat.live is not None and decision.live:
+        names = {c.name for c in chain}
+        prefix = Prefix(task.chat.live, Began(trail.id, names.pop() if len(names) == 1 else "", decided.policy.name))
+    adviser = adviser_of(parts, trail, decided)
     call = Call(
         prompt=render(task),
-        instructions="\n\n".join(text for text in (role.instructions, task.instructions) if text),
+        instructions="\n\n".join(t for t in (role.instructions, adviser.instructions, task.instructions) if t),
         history=task.history,
         schema=task.schema,
         output_cap=min(decision.output_cap, role.output_cap),
@@ -118,7 +134,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         tools=() if decided.private else role.tools,
         role=Role.WORKER,
         sensitivity=decided.verdict.sensitivity,
-        chat=task.chat and replace(task.chat, live=prefix and prefix.hear),
+        chat=_heard(task.chat, prefix),
     )
 
     async def accept(answer: Answer, candidate: Candidate) -> tuple[Check, ...]:
@@ -128,15 +144,18 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         asked = tuple(c for c in checks if c in ON_CALLS) if answer.calls else checks
         if task.chat is not None and task.chat.dialect == "embeddings":
             asked = ()  # vectors; how many there are was counted where they came in
-        if redaction is None:
+        question = asks(answer.text) if decision.advice else None
+        if question is not None:
+            done = (question,)
+        elif redaction is None:
             done = await validate(answer, task, asked, parts.validators)
         else:  # what the caller will get is what must be valid; what goes back to who wrote it has no value in it
             whole = replace(answer, text=redaction.restored(answer.text))
             done = tuple(map(redaction.hidden, await validate(whole, redaction.original, asked, parts.validators)))
-        if decision.judge == "none" or any(not c.passed for c in done):
-            return done
-        trail.stage("judge", candidate.name)
-        return (*done, *await judge(parts, trail, decided, answer.text, candidate))
+        if decision.judge != "none" and all(c.passed for c in done):
+            trail.stage("judge", candidate.name)
+            done = (*done, *await judge(parts, trail, decided, answer.text, candidate))
+        return await adviser.advised(done, answer.text, candidate)
 
     def record(made: Attempt) -> None:
         trail.attempts.append(made)
@@ -178,15 +197,29 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     return walk
 
 
+def _heard(chat: Chat | None, prefix: Prefix | None) -> Chat | None:
+    """The conversation, of whose answer nothing passes on but through the prefix."""
+    if chat is None or (chat.live is None and prefix is None):
+        return chat
+    return replace(chat, live=prefix and prefix.hear)
+
+
 def narrowed(task: Task, caller: Caller | None) -> Task:
     """The task as its caller's key allows it. Raises Forbidden."""
     if caller is None:
         return task
+    if task.policy is not None and task.policy != caller.policy and registry.is_path(task.policy):
+        raise Forbidden(  # a path may be any file of this machine, and reading one runs it
+            "A request names a policy by its name, never by a path.",
+            remedy="Let the server's configuration name the file, or install it as an entry point.",
+        )
     if caller.policy is not None and (task.candidate is not None or task.policy not in (None, caller.policy)):
         raise Forbidden(
             f"The key {caller.name} allows no policy but {caller.policy}.",
             remedy="Name that one, or none at all; and no candidate, for the policy chooses it.",
         )
+    if caller.policy is None and not caller.private:
+        return task
     sensitivity = Sensitivity.PRIVATE if caller.private else task.sensitivity
     return replace(task, policy=caller.policy or task.policy, sensitivity=sensitivity)
 

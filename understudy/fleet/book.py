@@ -255,8 +255,7 @@ class Book:
 
     async def vouch(self, candidate: Candidate) -> None:
         """Its answer was accepted. Only news where the last ones were errors in disguise."""
-        pages, _ = await self.pages.look()
-        page = pages.get(candidate.quota)
+        page = self.pages.known().get(candidate.quota)  # its call has just been counted there
         health = page.health.get(candidate.model) if page is not None else None
         if health is not None and health.fooled:
             await self.close(Tab(candidate), VOUCHED)

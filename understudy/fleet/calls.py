@@ -74,7 +74,7 @@ class Caller:
             started = clock.now()  # importing an SDK says nothing of the candidate, but takes of the task's time
             if started >= deadline:
                 raise TooLate
-            if call.timeout > deadline - started:
+            if call.timeout > deadline - started + GRACE / 10:
                 call = replace(call, timeout=within(call.timeout, deadline - started))
             if tab.probe and candidate.local:
                 await self._ping(worker)

@@ -45,6 +45,7 @@ BREATH = 0.5  # seconds before the only candidate is asked again
 DISGUISED = frozenset({"not_empty", "not_error"})  # checks whose no says more of the provider than of the answer
 SOON = 5.0  # seconds after which a trouble has often passed, where nobody knows better
 TIME_IS_UP = "the deadline has passed"
+SIZE = ("too large: ", "context: ")  # how the reason begins that no waiting changes
 
 __all__ = ["Dispatcher", "Errand", "Timing", "Walk", "attempt"]
 
@@ -362,6 +363,8 @@ def _room(call: Call, candidate: Candidate) -> int:
 
 def _with_reason(call: Call, wrong: Check) -> Call:
     reason = f"Your last answer was rejected ({wrong.name}: {wrong.reason}). Answer again and mend that."
+    if wrong.advice:
+        reason = f"{reason}\n\nAdvice: {wrong.advice}"
     chat = call.chat and with_remark(call.chat, reason)
     return replace(call, prompt=f"{call.prompt}\n\n{reason}", chat=chat)
 

@@ -153,21 +153,24 @@ class _Fallback:
         except Exception as error:  # noqa: BLE001  no traceback reaches a client
             status = getattr(error, "status_code", 500)
             if not begun:
-                await _missing(scope, status)(scope, receive, send)
+                await _missing(status, getattr(error, "headers", None) or {})(scope, receive, send)
 
 
 _WORDS = {
-    404: "There is no such path.",
-    405: "That path takes another method.",
-    408: "The request did not arrive in time.",
-    413: "The request is too large.",
+    404: ("not_found", "There is no such path. GET /openapi.json lists those there are."),
+    405: ("method_not_allowed", "That path takes {allow} alone."),
+    408: ("timeout", "The request did not arrive in time."),
+    413: ("too_large", "The request is too large."),
 }
+_BUG = ("internal_error", "This is a bug in understudy.")
 
 
-def _missing(scope: Scope, status: int) -> Response:
-    error = {"message": _WORDS.get(status, "This is a bug in understudy."), "type": "invalid_request_error"}
-    headers = {"connection": "close"} if status in (408, 413) else None  # the rest of the body is not waited for
-    return JSONResponse({"error": {**error, "param": None, "code": str(status)}}, status, headers=headers)
+def _missing(status: int, headers: Mapping[str, str]) -> Response:
+    """headers: those of the router, which name the methods that a path takes."""
+    code, said = _WORDS.get(status, _BUG)
+    kind = "api_error" if status >= 500 else "invalid_request_error"
+    refusal = Refusal(status, kind, code, said.format(allow=headers.get("Allow", "another method")))
+    return JSONResponse(chat.failure(refusal), status, headers={**headers, **refusal.headers})
 
 
 async def _count(service: Service, request: Request) -> Mapping[str, Any]:

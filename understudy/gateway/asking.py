@@ -36,10 +36,16 @@ class Marks:
 
 
 NAMES = ("session", "sensitivity", "role", "policy", "deadline")
+_PREFIX = "x-understudy-"
+_KNOWN = frozenset(_PREFIX + name for name in NAMES)
 
 
 def marks_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> Marks:
-    """Raises BadField."""
+    """Raises BadField, also for a header of ours that is none: a mistyped wish for privacy must not go unheard."""
+    for header in headers:
+        if header.startswith(_PREFIX) and header not in _KNOWN:
+            known = ", ".join(f"X-Understudy-{name.title()}" for name in NAMES)
+            raise BadField(header[:60], "there is no such header", remedy=f"There are {known}.")
     metadata = body.get("metadata")
     said = table(metadata, "metadata") if metadata is not None else {}
     found: dict[str, str] = {}
@@ -52,37 +58,48 @@ def marks_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> Marks:
         if not isinstance(value, str) or len(value) > 200:
             raise BadField(f"metadata.{name}", "it must be a string of at most 200 characters")
         found[name] = value.strip()
+    said_so = (*_all(headers, "x-understudy-sensitivity"), said.get("sensitivity"))
+    if any(isinstance(one, str) and one.strip().lower() == Sensitivity.PRIVATE for one in said_so):
+        found["sensitivity"] = Sensitivity.PRIVATE  # whoever says it is right, wherever it is said
     if not found.get("session"):  # Claude Code names its own
         found["session"] = headers.get("x-claude-code-session-id", "")[:200]
     return Marks(**found)
 
 
-def aimed(task: Task, model: str, marks: Marks) -> Task:
-    """The task with who is to answer and the marks on it. Raises BadField for a name or mark nobody knows."""
-    task = _addressed(task, model)
+def _all(headers: Mapping[str, str], name: str) -> list[str]:
+    """Every value of a header, the parts of one too: some clients and proxies join what is said twice."""
+    several = getattr(headers, "getlist", None)
+    values: list[str] = several(name) if several is not None else [headers.get(name, "")]
+    return [part for value in values for part in value.split(",")]
+
+
+def aimed(task: Task, model: str, marks: Marks, **more: Any) -> Task:
+    """The task with who is to answer, the marks, and more fields on it. Raises BadField for a mark nobody knows."""
+    changes = {**more, **_address(model)}
     if marks.sensitivity:
         label = Sensitivity(one_of(marks.sensitivity.lower(), "sensitivity", tuple(Sensitivity)))
-        task = replace(task, sensitivity=label.raised_to(Sensitivity(task.sensitivity)))
+        changes["sensitivity"] = label.raised_to(Sensitivity(changes.get("sensitivity", task.sensitivity)))
     if marks.policy:
-        task = replace(task, policy=marks.policy)
+        changes["policy"] = marks.policy
     if marks.deadline:
-        task = replace(task, deadline=seconds(marks.deadline, "deadline"))
-    if marks.role and task.intent is None and task.agent is None and task.chat is None:
-        task = replace(task, intent=_ROLES.get(marks.role.lower()))
-    return task
+        changes["deadline"] = seconds(marks.deadline, "deadline")
+    aim = replace(task, **changes)
+    if marks.role and aim.intent is None and aim.agent is None and aim.chat is None:
+        return replace(aim, intent=_ROLES.get(marks.role.lower()))
+    return aim
 
 
-def _addressed(task: Task, model: str) -> Task:
+def _address(model: str) -> dict[str, Any]:
+    """What a model's name says, as fields of a task."""
     head, _, rest = model.partition("/")
     if head != OWN:
-        return replace(task, candidate=model)
+        return {"candidate": model}
     name, _, policy = rest.partition("@")
-    task = replace(task, policy=policy or None)
     if name in ("", "auto"):
-        return task
+        return {"policy": policy or None}
     if name == "private":
-        return replace(task, sensitivity=Sensitivity.PRIVATE)
-    return replace(task, agent=name)
+        return {"policy": policy or None, "sensitivity": Sensitivity.PRIVATE}
+    return {"policy": policy or None, "agent": name}
 
 
 def is_named(model: str) -> bool:

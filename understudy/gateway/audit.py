@@ -7,14 +7,16 @@ program, writes what is left.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import threading
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
+
+import msgspec
 
 from understudy.telemetry.log import log
 from understudy.telemetry.redact import masked
@@ -22,6 +24,7 @@ from understudy.types import Clock
 
 MOST = 100_000  # lines that wait while a disk is full; more are lost, and the log says how many
 BATCH = 1000  # lines of one write
+TOGETHER = 0.05  # seconds in which lines gather: a thread that wakes for each takes the interpreter from the others
 AGAIN = 1.0  # seconds until a disk that took nothing is tried again
 
 
@@ -37,6 +40,17 @@ class Use:
     candidate: str | None = None
     tokens: int = 0
     seconds: float = 0.0
+
+
+_encode = msgspec.json.Encoder().encode
+_known = lru_cache(maxsize=1024)(masked)  # of what comes again and again
+
+
+@lru_cache(maxsize=8)
+def _moment(second: int) -> tuple[str, str]:
+    """Its day, and itself."""
+    at = datetime.fromtimestamp(second, UTC)
+    return f"{at:%Y-%m-%d}", f"{at:%Y-%m-%dT%H:%M:%S}"
 
 
 class Audit:
@@ -55,19 +69,23 @@ class Audit:
 
     def note(self, use: Use) -> None:
         """Costs no more than making the line. Raises nothing."""
-        at = datetime.fromtimestamp(self._clock.now(), UTC)
-        told = {
-            "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            **asdict(use),
-            "what": masked(use.what.partition("?")[0]),  # a query may hold anything
-            "reply": use.reply and masked(use.reply),
-            "candidate": use.candidate and masked(use.candidate),
-            "seconds": round(use.seconds, 4),
-        }
         if len(self._lines) >= MOST:
             self._lost += 1
             return
-        self._lines.append((f"{at:%Y-%m-%d}", json.dumps(told).encode() + b"\n"))
+        now = self._clock.now()
+        day, second = _moment(int(now))
+        told = {
+            "time": f"{second}.{int(now % 1 * 1000):03}Z",
+            "key": use.key,
+            "id": use.id,
+            "what": _known(use.what.partition("?")[0]),  # a query may hold anything
+            "status": use.status,
+            "reply": use.reply and masked(use.reply),
+            "candidate": use.candidate and _known(use.candidate),
+            "tokens": use.tokens,
+            "seconds": round(use.seconds, 4),
+        }
+        self._lines.append((day, _encode(told) + b"\n"))
         if self._closing.is_set():
             self._flush()
             return
@@ -100,6 +118,7 @@ class Audit:
                 self._more.set()
             if last:
                 return
+            self._closing.wait(TOGETHER)
 
     def _flush(self) -> bool:
         """Whether all that waited was written."""

@@ -62,6 +62,7 @@ class Board:
             "you": {"name": caller.name, "admin": admin},
             **self._house,
             "tasks": await self._tasks(whose),
+            "jobs": self.service.jobs.counts(whose),
             "budgets": [*self._house["budgets"], *await self._keys(caller, admin=admin)],
             "day": self._economics(self._day, whose),
             "failures": [_fell(fell, named=admin) for fell in self._day.fell(whose)],

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from understudy.config.reading import LARGEST, read_text_file
 from understudy.errors import BudgetRefused, UnderstudyError, UsageError
+from understudy.gateway.wording import worded
 from understudy.telemetry.log import chain, frames, log
 from understudy.types import Attachment, Caller, Intent, Priority, Reply, Role, Sensitivity, Task
 
@@ -280,4 +281,4 @@ def refusal(error: Exception, now: float) -> Refusal:
     else:
         wait = cast("float | None", getattr(error, "retry_after", None))
     wait = wait if wait is None or math.isfinite(wait) else None
-    return Refusal(type(error).__name__, error.message, error.remedy, wait, error.reply_id)
+    return Refusal(type(error).__name__, error.message, worded(error.remedy, "tool"), wait, error.reply_id)

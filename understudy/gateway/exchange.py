@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from understudy.gateway.asking import Marks, marks_of
 from understudy.gateway.audit import Use
-from understudy.gateway.dialects.given import Given, encode
+from understudy.gateway.dialects.given import Given, encode, headers_of
 from understudy.gateway.dialects.refusals import Refusal
 from understudy.gateway.dialects.words import Wanted
 from understudy.gateway.fields import Table, parse
@@ -123,7 +123,7 @@ class _One:
                 if piece is None:
                     break
                 live = True
-                await self._write(frames.piece(piece))
+                await self._write(frames.piece(piece), headers_of(piece.began))
             if not running.done():
                 raise ClientDisconnect
             try:

@@ -50,7 +50,7 @@ def number(body: Mapping[str, Any], name: str, least: float, most: float) -> flo
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise BadField(name, f"it must be a number from {least:g} to {most:g}")
+        raise BadField(name, f"it must be a number from {least:,} to {most:,}")
     return value
 
 

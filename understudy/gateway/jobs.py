@@ -147,9 +147,13 @@ class Jobs:
             self._news.tell(id)
         return await self.get(caller, id, session)
 
-    def counts(self) -> dict[str, int]:
-        """How many jobs of all callers are queued and running, in all processes."""
-        return self._table.counts()
+    def counts(self, caller: str | None = None) -> dict[str, int]:
+        """How many jobs are queued and running, in all processes: of all callers, or of who has this name."""
+        return self._table.counts(caller)
+
+    async def kept(self) -> dict[str, int]:
+        """How many jobs of all callers are in each state."""
+        return await self._table.kept()
 
     def _who(self, job: Taken) -> Caller:
         if not job.keyed:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from understudy.director.fitting import named
 from understudy.gateway.asking import Marks, aimed, marks_of, session_of
 from understudy.gateway.audit import Use
 from understudy.gateway.dialects import chat
@@ -17,7 +18,7 @@ from understudy.gateway.dialects.given import sse
 from understudy.gateway.fields import BadField, Table, number, one_of, parse, table, text, whole
 from understudy.gateway.limits import Slow, TooLarge
 from understudy.gateway.service import Service
-from understudy.types import Caller, Intent, Priority, Quality, Task
+from understudy.types import Caller, Intent, Priority, Quality, Sensitivity, Task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 LONGEST_TEXT = 4_000_000  # characters
+# Of a task. Another one is refused: who writes `private: true` shall not believe that it helped.
+FIELDS = frozenset(
+    {"task", "instructions", "intent", "quality", "schema", "max_tokens", "model", "deadline", "priority"}
+    | {"sensitivity", "policy", "metadata"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class JobsEndpoint:
 
 async def submit(asked: Asked) -> Response:
     task = replace(_task(asked.body, asked.marks), session=asked.session)
+    if task.candidate is not None:
+        named(asked.service.director.parts.fleet, task.candidate)  # what can never work is told at once
     job = await asked.service.jobs.submit(asked.caller, task, asked.session)
     return JSONResponse(job.as_dict(), 202, headers={"location": f"/v1/jobs/{job.id}"})
 
@@ -115,9 +123,12 @@ def _frame(event: Mapping[str, Any]) -> bytes:
 
 def _task(body: Table, marks: Marks) -> Task:
     """`task` with wishes of its own, or `messages` as a chat completion has them."""
+    marks = _marked(body, marks)
     if body.get("messages") is not None:
         wanted = chat.read({"model": "understudy/auto", **body}, marks)
         return _timed(wanted.task, body)
+    if stray := sorted(body.keys() - FIELDS):
+        raise BadField(stray[0][:60], "a job has no such field", remedy=f"It has: {', '.join(sorted(FIELDS))}.")
     said = text(body, "task", longest=LONGEST_TEXT)
     if not said:
         raise BadField("task", "it is missing", remedy="Say what is to be done, or give messages.")
@@ -130,13 +141,15 @@ def _task(body: Table, marks: Marks) -> Task:
         schema=table(schema, "schema") if schema is not None else None,
         max_tokens=whole(body, "max_tokens", 1, chat.MOST_TOKENS),
     )
-    return _timed(aimed(task, text(body, "model") or "understudy/auto", _marked(body, marks)), body)
+    return _timed(aimed(task, text(body, "model") or "understudy/auto", marks), body)
 
 
 def _marked(body: Table, marks: Marks) -> Marks:
-    """What a task says of itself; a header goes before."""
+    """What a task says of itself; a header goes before, but for what raises the sensitivity."""
     own = {name: text(body, name, longest=200) or "" for name in ("sensitivity", "policy")}
-    return replace(marks, **{name: getattr(marks, name) or value for name, value in own.items()})
+    marked = replace(marks, **{name: getattr(marks, name) or value for name, value in own.items()})
+    private = own["sensitivity"].strip().lower() == Sensitivity.PRIVATE
+    return replace(marked, sensitivity=Sensitivity.PRIVATE) if private else marked
 
 
 def _timed(task: Task, body: Table) -> Task:

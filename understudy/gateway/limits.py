@@ -99,6 +99,9 @@ class _Writing:
     inner: Send
 
     async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":  # goes out with what follows
+            await self.inner(message)
+            return
         try:
             async with asyncio.timeout(READ_SECONDS):
                 await self.inner(message)

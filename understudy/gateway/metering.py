@@ -156,7 +156,7 @@ async def budgets(service: Service, caller: Caller) -> list[Figure]:
 
 async def jobs(service: Service, caller: Caller) -> list[Figure]:
     """How many there are in each state. Raises StoreError."""
-    counts = [((state,), float(n)) for state, n in service.jobs.counts().items()]
+    counts = [((state,), float(n)) for state, n in (await service.jobs.kept()).items()]
     return [Figure("jobs", "Jobs.", ("state",), counts)]
 
 

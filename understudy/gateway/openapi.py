@@ -342,7 +342,9 @@ def _task() -> Schema:
         "deadline": _maybe({"type": "number", "minimum": 0.001, "maximum": 86_400}),
         "metadata": _maybe(_metadata()),
     }
-    return _object(optional=tuple(more), task={"type": "string", "minLength": 1}, **more)
+    table = _object(optional=tuple(more), task={"type": "string", "minLength": 1}, **more)
+    said = "Or messages in the place of task, with the fields of a chat completion."
+    return {**table, "additionalProperties": False, "description": said}
 
 
 def _job() -> Schema:

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from understudy.gateway.limits import LONGEST_HEADERS, MOST_HEADERS
 
+MOST_FILES = 65_536
+OWN_FILES = 64  # of the store, the log, the workers
 HEAD_SECONDS = 10.0  # for a request's line and headers to arrive
+
+
+def most_connections() -> int:
+    """Of clients. Each may need one to a provider beside it, and a process without a file to open blames others."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 10_000
+    return max(4, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OWN_FILES) // 2)
+
+
+def raise_files() -> None:
+    """As many open files as this process may have: what a shell allows at first is often less than a gateway needs."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+        if soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Protocol(HttpToolsProtocol):
@@ -19,6 +42,9 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            transport.abort()
+            return
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -21,7 +21,7 @@ from understudy.gateway.keys import Keys, looks_like_ours
 from understudy.gateway.loopback import is_here
 from understudy.store.callers import SCOPES
 from understudy.telemetry.log import log
-from understudy.types import Caller, Chat, Piece, Reply
+from understudy.types import Caller, Piece, Reply
 
 if TYPE_CHECKING:
     from understudy.director.director import Director
@@ -55,15 +55,11 @@ class Service:
     ) -> Given:
         """The validated reply. live: told of what may pass on before it is whole. Raises what Director.run does."""
         chat = wanted.task.chat
-        if chat is not None:
-            chat = self._tied(caller, marks, replace(chat, live=live))
+        if chat is not None:  # a conversation is its caller's own: by the name it has, else by how it began
+            chat = replace(chat, live=live, tie=f"{caller.name}\0{marks.session or chat.tie}")
         task = replace(wanted.task, chat=chat, caller=caller, session=session_of(caller, marks))
         reply = await self.director.run(task)
         return Given(reply, wanted.model, int(time.time()), wanted.known)
-
-    def _tied(self, caller: Caller, marks: Marks, chat: Chat) -> Chat:
-        """A conversation is its caller's own: by the name it has, else by how it began."""
-        return replace(chat, tie=f"{caller.name}\0{marks.session or chat.tie}")
 
     def start(self, work: Awaitable[Given]) -> asyncio.Task[Given]:
         """A reply under way, of which the drain knows."""

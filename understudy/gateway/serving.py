@@ -24,7 +24,7 @@ from understudy.gateway.jobs import Jobs
 from understudy.gateway.keys import Keys
 from understudy.gateway.looking import Looking
 from understudy.gateway.metering import attach
-from understudy.gateway.protocol import Protocol
+from understudy.gateway.protocol import Protocol, raise_files
 from understudy.gateway.service import ANYBODY, Service
 from understudy.telemetry.log import log
 from understudy.telemetry.metrics import Metrics, Shared
@@ -75,6 +75,7 @@ class Serving:
 
     async def run(self, listening: socket.socket, opened: Callable[[Service], None]) -> None:
         """Until SIGTERM or SIGINT; SIGHUP reads the configuration again. Raises ConfigError, StoreError."""
+        raise_files()
         self.metrics = Metrics(self.shared)
         self.service = await self._open()
         try:

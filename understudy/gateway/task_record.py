@@ -8,6 +8,7 @@ from typing import Any
 
 from understudy.director.provenance import reply_to_dict
 from understudy.errors import UnderstudyError, UsageError
+from understudy.gateway.wording import worded
 from understudy.types import Attachment, Chat, Reply, Role, Task, Turn, Usage
 
 LARGEST = 16_000_000  # characters of a task's JSON
@@ -79,4 +80,5 @@ def result_of(reply: Reply) -> dict[str, Any]:
 
 
 def error_of(error: UnderstudyError) -> dict[str, Any]:
-    return {**error.as_dict(), "exit_code": error.exit_code, "reply_id": error.reply_id}
+    told = {**error.as_dict(), "remedy": worded(error.remedy, "http")}
+    return {**told, "exit_code": error.exit_code, "reply_id": error.reply_id}

@@ -54,7 +54,12 @@ class Workers:
 
     def _start(self, place: int, listening: socket.socket) -> None:
         fd = listening.fileno()
-        self.running[place] = subprocess.Popen(list(self.command(fd, place)), pass_fds=[fd], stdin=subprocess.DEVNULL)
+        self.running[place] = subprocess.Popen(
+            list(self.command(fd, place)),
+            pass_fds=[fd],
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # a terminal's Ctrl-C is for us alone: we tell them, once, in words that drain
+        )
 
     def _end(self, *_: object) -> None:
         self._ending = True

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -14,6 +15,7 @@ from understudy.types import Candidate, Decision, Facts, Intent, Limits, Link, Q
 _FACTS = tuple(f.name for f in fields(Facts))
 _STANDING = tuple(f.name for f in fields(Standing))
 _standing = attrgetter(*_STANDING)
+_CANDIDATE = frozenset(f.name for f in fields(Candidate))
 _DECISION = tuple(f.name for f in fields(Decision))
 
 
@@ -34,21 +36,25 @@ def fleet_hash(fleet: tuple[Candidate, ...]) -> str:
     return hashlib.sha256(json.dumps(fleet_to_list(fleet)).encode()).hexdigest()[:16]
 
 
+def fleet_from_list(recorded: Iterable[Mapping[str, Any]]) -> tuple[Candidate, ...]:
+    """Fields unknown to this version are dropped; fields it misses get their defaults."""
+    fleet: list[Candidate] = []
+    for one in recorded:
+        candidate: dict[str, Any] = {k: v for k, v in one.items() if k in _CANDIDATE}
+        candidate["capabilities"] = frozenset(candidate.get("capabilities", ()))
+        if limits := candidate.get("limits"):
+            candidate["limits"] = _limits(limits)
+        fleet.append(Candidate(**candidate))
+    return tuple(fleet)
+
+
 def facts_from_dict(record: Mapping[str, Any]) -> Facts:
     """Fields unknown to this version are dropped; fields it misses get their defaults."""
     values = {k: v for k, v in record.items() if k in _FACTS}
     values["intent"] = Intent(values["intent"])
     values["sensitivity"] = Sensitivity(values["sensitivity"])
     values["quality"] = Quality(values.get("quality", Quality.BALANCED))
-    names = {f.name for f in fields(Candidate)}
-    fleet: list[Candidate] = []
-    for recorded in values.get("fleet", ()):
-        candidate: dict[str, Any] = {k: v for k, v in recorded.items() if k in names}
-        candidate["capabilities"] = frozenset(candidate.get("capabilities", ()))
-        if limits := candidate.get("limits"):
-            candidate["limits"] = _limits(limits)
-        fleet.append(Candidate(**candidate))
-    values["fleet"] = tuple(fleet)
+    values["fleet"] = fleet_from_list(values.get("fleet", ()))
     values["resting"] = tuple(values.get("resting", ()))
     values["standings"] = tuple(Standing(**standing) for standing in values.get("standings", ()))
     return Facts(**values)
@@ -61,10 +67,16 @@ def decision_to_dict(decision: Decision) -> dict[str, Any]:
 
 
 def decision_from_dict(record: Mapping[str, Any]) -> Decision:
-    values = dict(record)
-    values["chain"] = tuple(Link(**link) for link in values["chain"])
+    """Fields unknown to this version are dropped; fields it misses get their defaults."""
+    values = {k: v for k, v in record.items() if k in _DECISION}
+    values["chain"] = tuple(_link(link["domain"], link["why"]) for link in values["chain"])
     values["checks"] = tuple(values["checks"])
     return Decision(**values)
+
+
+@lru_cache(maxsize=4096)  # thousands of decisions say the same of the same candidates
+def _link(domain: str, why: str) -> Link:
+    return Link(domain, why)
 
 
 def _limits(record: Mapping[str, Any]) -> Limits:

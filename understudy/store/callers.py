@@ -93,7 +93,7 @@ class Callers:
             row = db.execute(query, (id,)).fetchone()
             return None if row is None else _key(row)
 
-        return self._database.glance(look)
+        return self._database.glance(look, whole=False)
 
     def named(self, name: str) -> CallerKey | None:
         """The key that has this name now; a revoked one has none."""
@@ -103,7 +103,7 @@ class Callers:
             row = db.execute(query, (name,)).fetchone()
             return None if row is None else _key(row)
 
-        return self._database.glance(look)
+        return self._database.glance(look, whole=False)
 
     async def revoke(self, name: str) -> str:
         """The id of what is no key from now on. Processes that know it forget it within keys.AGE. Raises UsageError."""

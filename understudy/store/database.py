@@ -171,10 +171,11 @@ class Database:
         assert self._readers is not None  # noqa: S101 - _start has just made it
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._snapshot, work)
 
-    def glance(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def glance(self, work: Callable[[sqlite3.Connection], T], *, whole: bool = True) -> T:
         """Run `work` here and now: for a look-up of a few rows, which costs less than a change of threads.
 
-        A reader never waits for a writer, so the event loop does not either. The same snapshot as read() gives.
+        A reader never waits for a writer, so the event loop does not either. The same snapshot as read() gives; not
+        whole: each statement of it sees a snapshot of its own.
         """
         self._start()
         try:
@@ -183,6 +184,8 @@ class Database:
                 db.execute("PRAGMA query_only = ON")
                 self._glancing = (threading.get_ident(), db)
             db = self._glancing[1]
+            if not whole:
+                return work(db)
             db.execute("BEGIN")
             try:
                 return work(db)

@@ -19,26 +19,22 @@ class Files:
 
     @classmethod
     def at(cls, path: Path) -> Files:
-        return cls(path, _identity(path), _identity(_log(path)))
+        return cls(path, _identity(path), _identity(f"{path}-wal"))
 
     def check(self) -> None:
         """StoreError when what is written would go into files that nobody will open again."""
         if _identity(self.path) != self.store:
             raise faults.moved(self.path, "The file")
-        if _identity(_log(self.path)) != self.log:
+        if _identity(f"{self.path}-wal") != self.log:
             raise faults.moved(self.path, "The write-ahead log")
 
     @property
     def log_is_gone(self) -> bool:
         """And nobody has begun another: what it holds can still be folded into the file."""
-        return _identity(self.path) == self.store and _identity(_log(self.path)) is None
+        return _identity(self.path) == self.store and _identity(f"{self.path}-wal") is None
 
 
-def _log(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path | str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
     except OSError:

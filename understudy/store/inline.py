@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -41,10 +42,7 @@ class Inline:
         db = self._db
         try:
             self._files.check()
-            db.execute("BEGIN IMMEDIATE")
-            for operation in operations:
-                operation.run(db, self._path)
-            db.execute("COMMIT")
+            self._do(operations)
         except (sqlite3.Error, StoreError) as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
@@ -57,6 +55,21 @@ class Inline:
             self._turnstile.leave()
         self.turns += 1
         return True
+
+    def _do(self, operations: Sequence[Operation]) -> None:
+        """Nearly all end well, or are refused before they change anything: a way back for each would cost a third."""
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        with contextlib.suppress(sqlite3.Error):  # which of them it was, the second time says
+            if all(operation.attempt(db) for operation in operations):
+                db.execute("COMMIT")
+                return
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        db.execute("BEGIN IMMEDIATE")
+        for operation in operations:
+            operation.run(db, self._path)
+        db.execute("COMMIT")
 
     def close(self) -> None:
         self._db.close()

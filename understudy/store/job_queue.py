@@ -160,9 +160,16 @@ def waiting(db: sqlite3.Connection, caller: str | None = None) -> int:
     return int(db.execute(query, (caller, caller)).fetchone()[0])
 
 
-def counts(db: sqlite3.Connection) -> dict[str, int]:
-    running: int = db.execute("SELECT count(*) FROM jobs WHERE state = 'running'").fetchone()[0]
-    return {QUEUED: waiting(db), RUNNING: running}
+def counts(db: sqlite3.Connection, caller: str | None = None) -> dict[str, int]:
+    query = "SELECT count(*) FROM jobs WHERE state = 'running' AND (? IS NULL OR caller = ?)"
+    running: int = db.execute(query, (caller, caller)).fetchone()[0]
+    return {QUEUED: waiting(db, caller), RUNNING: running}
+
+
+def kept(db: sqlite3.Connection) -> dict[str, int]:
+    """All of them, by state. Reads a row of each."""
+    none = dict.fromkeys((QUEUED, RUNNING, DONE, FAILED, CANCELLED, EXPIRED), 0)
+    return none | dict(db.execute("SELECT state, count(*) FROM jobs GROUP BY state"))
 
 
 def pace(db: sqlite3.Connection, now: float, caller: str | None = None) -> float:

@@ -118,9 +118,13 @@ class JobTable:
         """One that waits has ended; the owner of one that runs is asked; one that has ended stays as it is."""
         await self._database.write(lambda db: job_queue.cancel(db, id, self._clock.now()))
 
-    def counts(self) -> dict[str, int]:
-        """How many wait and run, of all callers."""
-        return self._database.glance(job_queue.counts)
+    def counts(self, caller: str | None = None) -> dict[str, int]:
+        """How many wait and run, of all callers or of this one."""
+        return self._database.glance(lambda db: job_queue.counts(db, caller), whole=False)
+
+    async def kept(self) -> dict[str, int]:
+        """How many there are in each state, of all callers; also those that have ended, until they are forgotten."""
+        return await self._database.read(job_queue.kept)
 
     def has_work(self, most: int) -> bool:
         """Whether take() would change anything: a look that costs no writing."""

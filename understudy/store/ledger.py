@@ -6,7 +6,8 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Sequence
-from typing import cast
+from functools import lru_cache
+from typing import Any, cast
 
 from understudy.store import ledger_rules as rules
 from understudy.store.database import Database
@@ -19,6 +20,7 @@ PURGED = 500  # rows forgotten at a time, every so many reservations: no one tur
 PURGE_EVERY = 250
 EXPIRED_KEPT = 30 * 86_400.0  # seconds an expired one may still be corrected: a laptop may sleep for weeks
 LONGEST_LEASE = 1_800.0  # seconds; ended too early it is charged in full, and corrected when the truth comes
+_LIMITS = (int, type(None))
 _COLUMNS = "scope, limit_tokens, limit_micro_usd, spent_tokens, spent_micro_usd, reserved_tokens, reserved_micro_usd"
 # A count that is no number would be added to as if it were 0: it stays damaged, and its scope refuses.
 _COUNTS = " AND ".join(
@@ -77,7 +79,7 @@ class SqliteLedger:
                     raise refused
             db.execute(
                 "INSERT INTO holds (id, tokens, micro_usd, scopes, expires, state) VALUES (?, ?, ?, ?, ?, ?)",
-                (hold.id, amount.tokens, amount.micro_usd, json.dumps(hold.scopes), now + lease, HoldState.OPEN),
+                (hold.id, amount.tokens, amount.micro_usd, _as_json(hold.scopes), now + lease, "open"),
             )
             _apply(db, hold.scopes, Change(Amount(), amount))
 
@@ -104,13 +106,18 @@ class SqliteLedger:
         for scope in scopes:
             rules.check_scope(scope)
 
-        def look(db: sqlite3.Connection) -> tuple[Balance, ...]:
+        def look(db: sqlite3.Connection) -> tuple[Balance, ...] | None:
             found, first_end = _look_up(db, scopes)
-            balances = tuple(found.get(scope) or rules.undeclared(scope) for scope in scopes)
-            ended = first_end is not None and first_end <= self._clock.now()
-            return self._with_ended_leases(db, balances) if ended else balances
+            if first_end is not None and first_end <= self._clock.now():
+                return None
+            return tuple(found.get(scope) or rules.undeclared(scope) for scope in scopes)
 
-        return self._database.glance(look)
+        def look_again(db: sqlite3.Connection) -> tuple[Balance, ...]:
+            found, _ = _look_up(db, scopes)
+            return self._with_ended_leases(db, tuple(found.get(scope) or rules.undeclared(scope) for scope in scopes))
+
+        balances = self._database.glance(look, whole=False)
+        return self._database.glance(look_again) if balances is None else balances
 
     async def balances(self, prefix: str = "") -> tuple[Balance, ...]:
         """Every scope whose name begins so, by name."""
@@ -149,8 +156,17 @@ class SqliteLedger:
         return tuple(changed.values())
 
 
-def _balance(row: Sequence[object]) -> Balance:
-    values = Row("scopes", row[0], row)
+def _balance(row: Sequence[Any]) -> Balance:
+    scope, tokens, micro_usd, *counts = row
+    if (
+        all(type(count) is int for count in counts)
+        and type(scope) is str
+        and type(tokens) in _LIMITS
+        and type(micro_usd) in _LIMITS
+    ):
+        spent, spent_usd, reserved, reserved_usd = counts
+        return Balance(scope, tokens, micro_usd, Amount(spent, spent_usd), Amount(reserved, reserved_usd))
+    values = Row("scopes", row[0], row)  # it says what is wrong
     return Balance(
         values.text(),
         values.whole_or_none(),
@@ -166,12 +182,21 @@ def _look_up(db: sqlite3.Connection, scopes: tuple[str, ...]) -> tuple[dict[str,
     In one statement: between two of them the thread gives up the interpreter's lock and, beside a busy event loop,
     waits up to 5 ms to have it back, with every other process waiting behind it.
     """
-    rows = db.execute(
-        f"SELECT {_COLUMNS}, (SELECT min(expires) FROM holds WHERE state = 'open')"  # noqa: S608 - constants and marks
-        f" FROM scopes WHERE scope IN ({_marks(scopes)})",
-        scopes,
-    ).fetchall()
+    rows = db.execute(_looking_up(len(scopes)), scopes).fetchall()
     return {row[0]: _balance(row[:7]) for row in rows}, rows[0][7] if rows else None
+
+
+@lru_cache(maxsize=1024)
+def _as_json(scopes: tuple[str, ...]) -> str:
+    return json.dumps(scopes)
+
+
+@lru_cache(maxsize=64)
+def _looking_up(count: int) -> str:
+    return (
+        f"SELECT {_COLUMNS}, (SELECT min(expires) FROM holds WHERE state = 'open')"  # noqa: S608 - constants and marks
+        f" FROM scopes WHERE scope IN ({','.join('?' * count)})"
+    )
 
 
 def _marks(scopes: tuple[str, ...]) -> str:
@@ -208,6 +233,16 @@ def _purge(db: sqlite3.Connection, now: float) -> None:
 
 
 def _close(db: sqlite3.Connection, name: str, actual: Amount, now: float) -> None:
+    # The usual way in one statement. From now on the time says how long it is remembered.
+    rows = db.execute(
+        "UPDATE holds SET state = 'closed', expires = ? WHERE id = ? AND state = 'open'"
+        " RETURNING id, tokens, micro_usd, scopes",
+        (now, name),
+    ).fetchall()
+    if rows:
+        _, held, scopes = _held(rows[0])
+        _apply(db, scopes, Change(spent=actual, reserved=Amount(-held.tokens, -held.micro_usd)))
+        return
     row = db.execute("SELECT id, tokens, micro_usd, scopes, state FROM holds WHERE id = ?", (name,)).fetchone()
     if row is None:
         raise rules.unknown_hold()

@@ -6,6 +6,7 @@ so a page can be kept in memory, in a file, in a database or as a replicated log
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Mapping
@@ -60,6 +61,10 @@ class Pages(Protocol[P_co]):
         """Every page as it stands, and the keeper's time now. They are for reading."""
         ...
 
+    def known(self) -> Mapping[str, P_co]:
+        """Every page as last seen, without asking."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -67,10 +72,6 @@ class ServerPages(Pages[P_co], Protocol[P_co]):
     """Pages kept elsewhere, by a clock of its own."""
 
     ahead: float  # seconds of that clock before this machine's, as last seen
-
-    def known(self) -> Mapping[str, P_co]:
-        """Every page as last seen, without asking."""
-        ...
 
 
 class MemoryPages(Generic[P]):
@@ -93,11 +94,17 @@ class MemoryPages(Generic[P]):
     async def look(self) -> tuple[Mapping[str, P], float]:
         return self._pages, self._clock.now()
 
+    def known(self) -> Mapping[str, P]:
+        return self._pages
+
     async def close(self) -> None: ...
 
 
 class SqlitePages(Generic[P]):
-    """Shared by the processes of one machine. A page another has not turned meanwhile is not read again."""
+    """Shared by the processes of one machine. A page another has not turned meanwhile is not read again.
+
+    A version is a number drawn for one state of one page: what has the same one is the same.
+    """
 
     def __init__(self, database: Database, form: Form[P], clock: Clock) -> None:
         self._database, self._form, self._clock = database, form, clock
@@ -106,48 +113,54 @@ class SqlitePages(Generic[P]):
     async def turn(self, key: str, entry: Any) -> Any:
         here = threading.get_ident()
 
-        def work(db: sqlite3.Connection) -> Any:
+        def work(db: sqlite3.Connection) -> tuple[Any, tuple[int, P] | None]:
             # On the writer's thread a page must be a copy: this thread may be looking at the one it remembers.
-            version, page = self._open(db, key, fresh=threading.get_ident() != here)
+            inline = threading.get_ident() == here
+            version, page = self._open(db, key, fresh=not inline)
             outcome, changed = self._form.apply(page, entry, self._clock.now())
             if changed:
-                self._read.pop(key, None)  # if the commit fails it must not be believed
-                version += 1
+                version = int.from_bytes(os.urandom(7))
                 db.execute(
                     "INSERT INTO pages (key, version, body) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
                     " SET version = excluded.version, body = excluded.body",
                     (key, version, self._form.pack(page)),
                 )
-            return outcome, version, page
+                if inline:  # if the commit fails no page in the store will have this version
+                    self._read[key] = (version, page)
+            return outcome, None if inline else (version, page)
 
         # Room that nobody waits for any more is not taken; what has ended must be counted all the same.
         undo = _leave if self._form.asks(entry) else None
-        outcome, version, page = await self._database.promptly(work, undo=undo)
-        if self._read.get(key, (0, None))[0] < version:
-            self._read[key] = (version, page)
+        outcome, copied = await self._database.promptly(work, undo=undo)
+        if copied is not None:
+            self._read[key] = copied
         return outcome
 
     async def look(self) -> tuple[Mapping[str, P], float]:
-        def work(db: sqlite3.Connection) -> dict[str, P]:
+        def work(db: sqlite3.Connection) -> dict[str, P]:  # each page by itself is whole
             for key, version in db.execute("SELECT key, version FROM pages").fetchall():
                 if self._read.get(key, (0, None))[0] != version:
                     self._read[key] = self._open(db, key)
             return {key: page for key, (_, page) in self._read.items()}
 
-        return self._database.glance(work), self._clock.now()
+        return self._database.glance(work, whole=False), self._clock.now()
+
+    def known(self) -> Mapping[str, P]:
+        return {key: page for key, (_, page) in self._read.items()}
 
     async def close(self) -> None:
         """The database is its owner's."""
 
     def _open(self, db: sqlite3.Connection, key: str, *, fresh: bool = False) -> tuple[int, P]:
-        row = db.execute("SELECT version FROM pages WHERE key = ?", (key,)).fetchone()
+        known = self._read.get(key) if not fresh else None
+        if known is not None:
+            row = db.execute("SELECT version FROM pages WHERE key = ?", (key,)).fetchone()
+            if row is not None and known[0] == row[0]:
+                return known
+        row = db.execute("SELECT version, body FROM pages WHERE key = ?", (key,)).fetchone()
         if row is None:
             return 0, self._form.blank()
-        known = self._read.get(key)
-        if known is not None and known[0] == row[0] and not fresh:
-            return known
-        (body,) = db.execute("SELECT body FROM pages WHERE key = ?", (key,)).fetchone()
-        version = row[0] if isinstance(row[0], int) else 0
+        version, body = row[0] if isinstance(row[0], int) else 0, row[1]
         if not isinstance(body, bytes):
             # As for a body of another form: what it had learned is lost, and headers teach it again.
             log().warning("page_damaged", key=key)

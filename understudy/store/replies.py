@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
+
+import msgspec
 
 from understudy.errors import UsageError
 from understudy.store.database import Database
 from understudy.store.ids import check_id
 from understudy.store.rows import Row, is_number, sound
 
+PAGE = 500  # replies read at a time
 KEPT = 100_000  # replies, some 200 MB; older ones go, and their tokens with them
 TEXTS = frozenset(
     {"text", "data", "prompt", "answer", "history", "instructions", "messages", "user", "assistant", "title", "content"}
 )
 
-_LEAVES = frozenset({str, int, float, bool, type(None)})  # nearly all there is; asking whether it is a Mapping is dear
+_encode = msgspec.json.Encoder().encode
+_LEAVES = frozenset({str, int, bool, type(None)})  # nearly all there is; asking whether it is a Mapping is dear
 # A damaged attempt is left out of the sums: SQLite would count a text as 0 and a NULL as nothing.
 COUNTABLE = " ".join(
     f"AND typeof({column}) IN ('integer', 'real')"
@@ -67,7 +71,7 @@ class Replies:
         """
         name, session, time = _head(record)
         try:
-            text = json.dumps(_textless(record), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+            text = _as_json(_textless(record))
         except (TypeError, ValueError, RecursionError):
             raise UsageError(
                 "A reply's record must be JSON.", remedy="Give strings, numbers, lists and dicts."
@@ -139,6 +143,26 @@ class Replies:
 
         return await self._database.read(look)
 
+    async def each(self, since: float) -> AsyncIterator[dict[str, Any]]:
+        """Those that began at this time or later, in seconds since the epoch, as they were kept; no damaged ones.
+
+        They are read a page at a time, so that thousands of them hold nobody up.
+        """
+        after = 0
+
+        def look(db: sqlite3.Connection) -> tuple[int, tuple[dict[str, Any], ...]]:
+            query = "SELECT id, record, seq FROM replies WHERE seq > ? AND at >= ? ORDER BY seq LIMIT ?"
+            rows = db.execute(query, (after, since, PAGE)).fetchall()
+            return (rows[-1][2] if rows else 0), tuple(sound([row[:2] for row in rows], _record))
+
+        while True:
+            last, page = await self._database.read(look)
+            for record in page:
+                yield record
+            if not last:
+                return
+            after = last
+
     async def economics(self, session: str | None = None, since: float | None = None) -> Economics:
         """Tokens, what was paid and the list price, per role and per candidate."""
         if session is not None:
@@ -185,8 +209,20 @@ def _head(record: Mapping[str, Any]) -> tuple[str, str, float]:
     return check_id(name, "reply"), check_id(session, "conversation"), float(time)
 
 
+def _as_json(record: object) -> str:
+    try:
+        return _encode(record).decode()
+    except UnicodeEncodeError:  # half of a pair of surrogates, as a terminal may give
+        return json.dumps(record, separators=(",", ":"))
+
+
 def _textless(value: object) -> object:
-    if isinstance(value, Mapping):
+    """Without what may hold text. Raises ValueError for a number that JSON has no word for."""
+    if type(value) is float:
+        if not math.isfinite(value):
+            raise ValueError
+        return value
+    if type(value) is dict or isinstance(value, Mapping):
         items = cast(Mapping[str, object], value).items()
         return {k: v if type(v) in _LEAVES else _textless(v) for k, v in items if k not in TEXTS}
     if isinstance(value, list | tuple):

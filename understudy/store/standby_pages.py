@@ -52,6 +52,9 @@ class StandbyPages(Generic[P]):
         memory = self._memory
         return await (memory or self._pages).look()
 
+    def known(self) -> Mapping[str, P]:
+        return (self._memory or self._pages).known()
+
     async def close(self) -> None:
         if self._returning is not None:
             await self._returning

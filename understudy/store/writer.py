@@ -42,7 +42,23 @@ class Operation:
         self.result: Any = None
         self.error: BaseException | None = None
 
+    def attempt(self, db: sqlite3.Connection) -> bool:
+        """Do it without a way back. False: it was refused after it had changed something."""
+        before = db.total_changes
+        try:
+            self.result = self.work(db)
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is handed to whoever waits
+            if db.total_changes != before:
+                return False
+            self.error = error
+        self.ran = True
+        return True
+
     def run(self, db: sqlite3.Connection, path: Path) -> None:
+        """Do it, or leave nothing of it."""
+        self.error = None
         db.execute("SAVEPOINT operation")
         try:
             self.result = self.work(db)

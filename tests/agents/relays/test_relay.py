@@ -429,3 +429,76 @@ async def test_thoughts_without_a_signature_stay_behind() -> None:
         sent = x.stub.seen[0].json["messages"]
         assert sent[0] == HELLO[0]
         assert [b.get("signature", "") for b in sent[1]["content"]] == ["yes", ""]
+
+
+@each
+@both
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(name: str, live: bool, status: int) -> None:
+    """What was written for this server is for no other, and a private text least of all."""
+    async with Stub() as elsewhere, line(name) as one:
+        one.stub.answer = Reply(status, b"", {"location": f"{elsewhere.url}/stolen"})
+        failure = await one.fails(live=live)
+        assert elsewhere.seen == []
+        assert failure.failure is Failure.UNAVAILABLE
+        assert len(one.stub.seen) == 1
+
+
+DISGUISED = [
+    ([{"error": {"code": 429, "message": "Resource exhausted", "status": "RESOURCE_EXHAUSTED"}}], Failure.MINUTE_QUOTA),
+    ({"detail": "Too Many Requests"}, Failure.MINUTE_QUOTA),
+    ({"message": "Rate limit is exceeded. Try again in 1 seconds.", "statusCode": 429}, Failure.MINUTE_QUOTA),
+    ({"success": False, "errors": [{"code": 10000, "message": "rate limit reached"}]}, Failure.MINUTE_QUOTA),
+    ({"object": "error", "message": "no", "code": 429}, Failure.MINUTE_QUOTA),
+    ({"choices": [], "error": {"message": "Slow down", "code": 429}}, Failure.MINUTE_QUOTA),
+    (
+        {"choices": [{"error": {"code": 429, "message": "x"}, "message": {"content": ""}, "finish_reason": "error"}]},
+        Failure.MINUTE_QUOTA,
+    ),
+    ({"error": "You are out of credits."}, Failure.PAYMENT),
+    (b"upstream connect error or disconnect/reset before headers", Failure.TRANSPORT),
+    (b"<html><head><title>502 Bad Gateway</title></head></html>", Failure.TRANSPORT),
+    ({"message": "Service Unavailable"}, Failure.OVERLOAD),
+    (b"", Failure.MALFORMED),
+    ({"hello": "there"}, Failure.MALFORMED),
+]
+
+
+@pytest.mark.parametrize(("body", "kind"), DISGUISED)
+async def test_an_error_with_status_200_has_the_class_of_what_it_says(body: Any, kind: Failure) -> None:
+    async with line("openai") as one:
+        one.stub.answer = Reply(200, body)
+        failure = await one.fails()
+        assert failure.failure is kind
+        assert failure.charged
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+async def test_a_stream_may_come_in_any_pieces(size: int) -> None:
+    async with line("openai") as one:
+        raw = b"".join(
+            sse(
+                {"choices": [{"index": 0, "delta": {"content": "Good"}, "finish_reason": None}]},
+                {"choices": [{"index": 0, "delta": {"content": " day."}, "finish_reason": "stop"}]},
+                b"[DONE]",
+            )
+        ).replace(b"\n", b"\r\n")
+        one.stub.answer = Reply(chunks=[raw[at : at + size] for at in range(0, len(raw), size)])
+        assert (await one.ask(live=True)).text == "Good day."
+
+
+def test_thought_has_room_below_a_cap_that_shrank() -> None:
+    def sent(cap: int, **more: Any) -> dict[str, Any]:
+        body = {"messages": HELLO, **more}
+        return AnthropicSpeech().request(Chat("anthropic", body, 1, 1), "m", cap, stream=False)
+
+    thinking = {"type": "enabled", "budget_tokens": 4000}
+    edits = [{"type": "clear_thinking_20251015"}, {"type": "clear_tool_uses_20250919"}]
+    assert sent(8000, thinking=thinking)["thinking"] == thinking
+    assert sent(4000, thinking=thinking)["thinking"] == {"type": "enabled", "budget_tokens": 3999}
+    assert sent(1025, thinking=thinking)["thinking"]["budget_tokens"] == 1024
+    short = sent(1024, thinking=thinking, context_management={"edits": edits})
+    assert "thinking" not in short
+    assert short["context_management"] == {"edits": edits[1:]}
+    for other in ({"type": "adaptive"}, {"type": "disabled"}):
+        assert sent(64, thinking=other)["thinking"] == other

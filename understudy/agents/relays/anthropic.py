@@ -20,6 +20,7 @@ FINISH = {
     "refusal": "content_filter",
 }
 VERSION = "2023-06-01"
+LEAST_THOUGHT = 1024  # tokens: a smaller budget_tokens is refused (docs.claude.com, extended thinking, 2026-11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class AnthropicSpeech:
 
     def request(self, chat: Chat, model: str, cap: int, *, stream: bool) -> Body:
         said = signed(chat.body) if chat.dialect == "anthropic" else anthropic_request(chat.body)
-        body = {**said, "model": model, "max_tokens": cap}
+        body = thoughtful({**said, "model": model, "max_tokens": cap}, cap)
         if stream:
             body["stream"] = True
         return body
@@ -93,6 +94,22 @@ class AnthropicListener:
             except ValueError:
                 self.blocks[index]["input"] = written  # its validation says what is wrong with it
         return answer_of({**self.message, "content": [block for _, block in sorted(self.blocks.items())]})
+
+
+def thoughtful(body: Body, cap: int) -> Body:
+    """The request with no more thought than its cap has room for: budget_tokens must be below max_tokens, and a cap may
+    have shrunk since its client wrote both. Where too little is left, nothing is thought."""
+    thinking = table(body.get("thinking"))
+    if thinking.get("type") != "enabled" or whole(thinking.get("budget_tokens")) < cap:
+        return body
+    if cap > LEAST_THOUGHT:
+        return {**body, "thinking": {**thinking, "budget_tokens": cap - 1}}
+    kept = {name: value for name, value in body.items() if name != "thinking"}
+    management = table(kept.get("context_management"))
+    if edits := tables(management.get("edits")):  # to clear thoughts is refused where nothing is thought
+        others = [e for e in edits if not words(e.get("type")).startswith("clear_thinking")]
+        kept["context_management"] = {**management, "edits": others}
+    return kept
 
 
 def signed(body: Mapping[str, object]) -> Body:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from understudy.agents import failures
+from understudy.agents.disguised import status_in
 from understudy.agents.flood import LARGEST, LEAST, TOKEN
 from understudy.agents.readings import readings
 from understudy.agents.relays.openai import OpenAISpeech
-from understudy.agents.relays.reading import Body, table
+from understudy.agents.relays.reading import Body, table, tables
 from understudy.agents.relays.speech import Speech
 from understudy.agents.relays.translation import anthropic_message, openai_choice, untranslatable
 from understudy.agents.seam import measured, reserve, to_the_end
@@ -87,7 +88,8 @@ class Relay:
         body = self.speech.request(chat, sent.candidate.model, sent.cap, stream=stream)
         address = self.base_url + self.speech.address(chat, sent.candidate.model, stream=stream)
         headers = {**self.speech.headers(self.key.reveal() if self.key else ""), "content-type": "application/json"}
-        async with self._open().post(address, data=_encode(body), headers=headers) as response:
+        posting = self._open().post(address, data=_encode(body), headers=headers, allow_redirects=False)
+        async with posting as response:
             sent.took(response)
             if response.status != 200:
                 told = await _head(response, LONGEST_ERROR)
@@ -102,9 +104,16 @@ class Relay:
             return answer
 
     def _whole(self, sent: _Sent, raw: bytes) -> Answer:
-        body = table(_decode(raw))
+        try:
+            found = _decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise _no_answer(raw, sent) from None
+        body = table(found)
         _look_inside(body, sent)
-        return self.speech.whole(body)
+        try:
+            return self.speech.whole(body)
+        except ValueError:
+            raise _no_answer(found, sent) from None
 
     async def _listen(
         self, sent: _Sent, response: ClientResponse, chat: Chat, progress: Callable[[int], None] | None
@@ -201,13 +210,26 @@ async def _settle(guard: Guard, hold: Hold | None, usage: Usage | None) -> None:
 
 
 def _look_inside(body: Body, sent: _Sent) -> None:
-    """An error that comes with status 200."""
-    error = body.get("error")
-    if not error or any(body.get(key) for key in ("choices", "candidates", "content", "data")):
-        return
-    code = table(error).get("code")
-    status = code if isinstance(code, int) and 400 <= code <= 599 else None
-    raise failures.refused(status, sent.headers, body, sent.candidate, in_stream=True)
+    """An error that comes with status 200, also in the place of a choice."""
+    choices = tables(body.get("choices"))
+    error = body.get("error") or next((choice["error"] for choice in choices if choice.get("error")), None)
+    if (
+        error
+        and not any(map(_says_something, choices))
+        and not any(body.get(k) for k in ("candidates", "content", "data"))
+    ):
+        raise _no_answer({"error": error}, sent)
+
+
+def _says_something(choice: Body) -> bool:
+    said = table(choice.get("message") or choice.get("delta"))
+    return any(said.get(key) for key in ("content", "tool_calls", "reasoning", "reasoning_content", "refusal"))
+
+
+def _no_answer(body: object, sent: _Sent) -> CallFailed:
+    """For what came with status 200 and is none: what it says of itself, if anything."""
+    first = next(iter(tables(body)), body)  # Google's stream wraps its error in a list
+    return failures.refused(status_in(table(first)), sent.headers, first, sent.candidate, in_stream=True)
 
 
 def _failed(error: Exception, sent: _Sent, call: Call, *, late: bool) -> CallFailed:
@@ -247,17 +269,20 @@ async def _body(response: ClientResponse, sent: _Sent) -> bytes:
 
 async def _events(response: ClientResponse, sent: _Sent) -> AsyncIterator[bytes]:
     """The data of server-sent events, one line each, as every provider writes them."""
-    rest, total = b"", 0
+    rest: list[bytes] = []  # of a line whose end is not there yet; joined once, however many pieces it comes in
+    total = 0
     async for piece in response.content.iter_any():
         total += len(piece)
         if total > sent.most:
             raise _flood(sent)
-        *lines, rest = (rest + piece).split(b"\n")
+        begun, *lines = piece.split(b"\n")
+        rest.append(begun)
         for line in lines:
-            if line.startswith(b"data:"):
-                yield line[5:].strip()
-    if rest.startswith(b"data:"):
-        yield rest[5:].strip()
+            if (whole := b"".join(rest)).startswith(b"data:"):
+                yield whole[5:].strip()
+            rest = [line]
+    if (whole := b"".join(rest)).startswith(b"data:"):
+        yield whole[5:].strip()
 
 
 def _flood(sent: _Sent) -> CallFailed:

@@ -10,6 +10,8 @@ from understudy.director.validators.schema import check_schema, mismatch
 from understudy.errors import UsageError
 from understudy.types import Answer, Chat, Task, ToolCall
 
+MOST = 128  # calls of one answer, as many as any provider makes; a loop of a broken model makes thousands
+
 
 def tool_calls(answer: Answer, task: Task) -> str | Awaitable[str]:
     """Each names a tool there is, with arguments that are an object and fit its schema; a call that was asked for is
@@ -19,9 +21,12 @@ def tool_calls(answer: Answer, task: Task) -> str | Awaitable[str]:
     known, wanted = tools_of(task.chat), choice_of(task.chat)
     if not answer.calls:
         return "a tool call was asked for, and there is none" if wanted not in ("auto", "none") else ""
+    if len(answer.calls) > MOST:
+        return f"it calls {len(answer.calls):,} tools at once, more than {MOST}"
     waiting: list[Awaitable[str]] = []
+    usable: dict[str, bool] = {}
     for call in answer.calls:
-        said = _check(call, known, wanted)
+        said = _check(call, known, wanted, usable)
         if isinstance(said, str):
             if said:
                 return said
@@ -30,7 +35,8 @@ def tool_calls(answer: Answer, task: Task) -> str | Awaitable[str]:
     return _all(waiting) if waiting else ""
 
 
-def _check(call: ToolCall, known: Mapping[str, Any], wanted: str) -> str | Awaitable[str]:
+def _check(call: ToolCall, known: Mapping[str, Any], wanted: str, usable: dict[str, bool]) -> str | Awaitable[str]:
+    """usable: whether the schema of a tool can be used, found out once for all calls of it."""
     if call.name not in known:
         return f"there is no tool {call.name[:60]!r}"
     if wanted == "none":
@@ -44,14 +50,22 @@ def _check(call: ToolCall, known: Mapping[str, Any], wanted: str) -> str | Await
     if not isinstance(given, dict):
         return f"the arguments of {call.name} are no object"
     schema = known[call.name]
-    if not isinstance(schema, dict):
-        return ""
-    try:
-        check_schema(cast("Mapping[str, Any]", schema))
-    except UsageError:
+    if call.name not in usable:
+        usable[call.name] = _is_usable(schema)
+    if not usable[call.name]:
         return ""
     said = mismatch(schema, given)
     return _named(call.name, said) if isinstance(said, str) else _later(call.name, said)
+
+
+def _is_usable(schema: object) -> bool:
+    if not isinstance(schema, dict):
+        return False
+    try:
+        check_schema(cast("Mapping[str, Any]", schema))
+    except UsageError:
+        return False
+    return True
 
 
 def _named(name: str, said: str) -> str:

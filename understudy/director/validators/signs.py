@@ -23,7 +23,7 @@ MESSAGES = tuple(
         r"\A(?:api |fatal |internal |unexpected |upstream )?error:\s.{0,80}(?:rate.?limit|quota|api.?key|credit|billing|timed? ?out|"
         r"connection|unauthori[sz]ed|overloaded|unavailable|bad gateway|model|token|request|response|fetch|server)",
         r"\A(?:bad gateway|gateway time-?out|service (?:temporarily )?unavailable|internal server error|too many requests|"
-        r"upstream (?:connect|request|server)|no healthy upstream|origin (?:dns|is unreachable)|fault filter abort|"
+        r"upstream (?:connect error|request time-?out|server (?:error|time-?out))|no healthy upstream|origin (?:dns|is unreachable)|fault filter abort|"
         r"connection (?:refused|reset|timed out|error)|(?:the |your |this )?request (?:has )?timed out(?! of )|overloaded(?:_error)?\b|stream (?:error|disconnected))",
         r"(?:you(?:'ve| have)?|your (?:account|organi[sz]ation|plan|project|team|workspace)|account|the user|this request)"
         r"(?: \w+)?(?: (?:has|is|are|would))? "
@@ -32,7 +32,7 @@ MESSAGES = tuple(
         r"|limit reached|balance|tokens per|requests per|billing)",
         r"\A(?:your|this|the) (?:account|organi[sz]ation|project|workspace|api key)(?: has been| was| is)(?: temporarily| currently)? "
         r"(?:suspended|deactivated|disabled|blocked|restricted|locked|revoked)\b",
-        r"\A(?:claude (?:ai )?)?(?:usage|rate|session|weekly|5-hour|daily|request|message)[ -]?limit (?:reached|exceeded|hit)",
+        r"\A(?:claude (?:ai )?)?(?:usage|rate|session|weekly|5-hour|daily|request|message)[ -]?limit (?:reached|exceeded|hit)\b(?! (?:for most|by|in|among)\b)",
         r"\A(?:rate[_ -]limit(?:ed|_exceeded|_error)?|resource_exhausted|insufficient_quota|quota exceeded|credit balance is too low|"
         r"out of credits|insufficient credits?|billing_hard_limit_reached)\b",
         r"\A(?:invalid|incorrect|missing|expired|no) (?:x-)?api[ -]?key\b",
@@ -46,7 +46,8 @@ MESSAGES = tuple(
     )
 )
 HTML = re.compile(
-    r"\A\s*(?:<\?xml[^>]{0,100}>\s*)?(?:<!doctype html|<html[\s>]|<head[\s>]|<center>\s*<h1>|<title>)", re.I
+    r"\A\s*(?:<\?xml[^>]{0,100}>\s*|<!--.{0,300}?-->\s*){0,3}(?:<!doctype html|<html[\s>]|<head[\s>]|<center>\s*<h1>|<title>)",
+    re.I | re.S,
 )
 HTML_ERROR = re.compile(
     rf"<(?:title|h1)[^>]{{0,200}}>[^<]{{0,100}}(?:\b{_STATUS}\b|error|bad gateway|forbidden|not found|unavailable|time-?out|denied|"
@@ -68,8 +69,13 @@ ERROR_TYPES = re.compile(
 )
 # For a task in lower case.
 ABOUT_ERRORS = re.compile(
-    r"\b(?:error|exception|traceback|stack ?trace|status code|http (?:code|status|response)|response (?:body|code)|rate.?limit|quota|log(?:s| line)?|message|"
-    r"fehler|erreur|mensaje|html|xml|web ?page|web ?site|template|40\d|429|50\d|529)\b",
+    r"\b(?:error|exception|traceback|stack ?trace|status code|http (?:code|status|response)|response (?:body|code)|rate.?limit|quota"
+    r"|fehler|erreur|40\d|429|50\d|529|nginx|envoy|haproxy|cloudflare|proxy|gateway|outage|time-?out|timed out|no money|insufficient)\b"
+    r"|\b(?:translat|übersetz|tradui|traduc|balance is|ran out|run out)",
+)
+# Whose answer may be one as well, if it is about the same.
+ABOUT_TEXTS = re.compile(
+    r"\b(?:log(?:s| line)?|message|mensaje|html|xml|web ?page|web ?site|template)\b|\b(?:notice|announce|extract)"
 )
 
 REFUSALS = tuple(

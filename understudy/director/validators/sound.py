@@ -6,9 +6,19 @@ import json
 import re
 from typing import Any, cast
 
+from understudy.director.validators.fingerprints import (
+    ABOUT_BODIES,
+    ABOUT_PAGES,
+    KINDS,
+    LONGEST,
+    STATUS_PAGE,
+    WHOLE,
+    Kind,
+)
 from understudy.director.validators.signs import (
     ABOUT_ERRORS,
     ABOUT_REFUSALS,
+    ABOUT_TEXTS,
     ERROR_TYPES,
     FILLER,
     HTML,
@@ -22,10 +32,28 @@ from understudy.director.validators.signs import (
 from understudy.director.validators.text import fences, spoken
 from understudy.types import Answer, Task
 
+_TOLD = ("message", "detail", "Message", "errorMessage", "error_msg", "title", "fault")
+_CODES = ("code", "error_code", "errorCode")
 _BODY_KEYS = frozenset(
-    {"error", "errors", "type", "request_id", "status", "code", "message", "detail", "success", "object", "param"}
+    {
+        "error",
+        "errors",
+        "type",
+        "request_id",
+        "status",
+        "code",
+        "object",
+        "param",
+        "success",
+        "ok",
+        "result",
+        "messages",
+    }
+    | {"statusCode", "error_code", "errorCode", "timestamp", "path", "requestId", "__type", "instance", *_TOLD}
 )
 _OPENED_WITHIN = re.compile(r"[^`\s][ \t]*```[ \t]*\w*[ \t]*$", re.M)
+_LONG_WORD = re.compile(r"[^\W\d_]{5,}")
+_SOME = 8  # characters from which a text that stands in the task is no chance
 _SHORT = 400  # characters; an error message or a refusal that is the whole answer is shorter, an essay is longer
 
 
@@ -54,9 +82,34 @@ def not_error(answer: Answer, task: Task) -> str:
     text = spoken(answer.text)
     if task.schema is not None:
         return ""  # what is no data of the schema fails there; an "error" key may well be data
-    if _is_error_body(text):
+    about = _about(task)
+    if _is_error_body(text) and not ABOUT_BODIES.search(about):
         return "the answer is the body of an API error"
-    return "" if ABOUT_ERRORS.search(task.text.lower()) else _message_in(text)
+    if text == task.text.strip() or (len(text) > _SOME and text.lower() in about):
+        return ""  # it was asked for in so many words
+    if HTML.match(text) and STATUS_PAGE.search(text[:3000]) and not ABOUT_PAGES.search(about):
+        return "the answer is an HTML error page"
+    if kind := _kind_of(text):
+        asked = kind.asked.search(about) is not None
+        return "" if asked else "the answer is a message of a proxy, a cloud or a connection"
+    if ABOUT_ERRORS.search(about) or (ABOUT_TEXTS.search(about) and (HTML.match(text) or _share_words(text, about))):
+        return ""
+    return _message_in(text)
+
+
+def _about(task: Task) -> str:
+    """What the caller asks for, with the questions before: "And shorter?" is about what was asked then."""
+    return "\n".join((*(turn.user for turn in task.history[-2:]), task.text)).lower()
+
+
+def _kind_of(text: str) -> Kind | None:
+    """What only machines say."""
+    return next((kind for kind in KINDS if kind.said.search(text)), None) if len(text) <= LONGEST else None
+
+
+def _share_words(text: str, about: str) -> bool:
+    """Whether a short answer takes up a word of the task. "Write a message to Ann" has none of "Bad Gateway"."""
+    return len(text) > _SHORT or not set(_LONG_WORD.findall(text.lower())).isdisjoint(_LONG_WORD.findall(about))
 
 
 def _message_in(text: str) -> str:
@@ -64,10 +117,12 @@ def _message_in(text: str) -> str:
         return "the answer is an HTML error page"
     if TRACE.match(text):
         return "the answer is the stack trace of a client or proxy"
+    return "the answer is an error message" if _is_error_text(text) else ""
+
+
+def _is_error_text(text: str) -> bool:
     line = text.strip("\"'`*[]() \n")
-    if len(text) <= _SHORT and any(p.search(line) for p in MESSAGES):
-        return "the answer is an error message"
-    return ""
+    return len(text) <= _SHORT and (WHOLE.match(line) is not None or any(p.search(line) for p in MESSAGES))
 
 
 def _is_error_body(text: str) -> bool:
@@ -87,11 +142,15 @@ def _is_error_body(text: str) -> bool:
     error: Any = table.get("error")
     if isinstance(error, dict):
         return _is_error_object(cast(dict[str, Any], error))
-    told = error if isinstance(error, str) else table.get("message") or table.get("detail")
+    if isinstance(fault := table.get("fault"), dict) and "faultstring" in fault:
+        return True  # Apigee's
+    if table.get("success") is False and table.get("errors"):
+        return True  # Cloudflare's
+    told = error if isinstance(error, str) else next((table[key] for key in _TOLD if table.get(key)), None)
     if not isinstance(told, str):
         return False
-    marked = table.get("type") == "error" or table.get("object") == "error" or isinstance(table.get("code"), int)
-    return marked or any(p.search(told) for p in MESSAGES)
+    marked = "error" in (table.get("type"), table.get("object")) or any(isinstance(table.get(k), int) for k in _CODES)
+    return marked or _is_error_text(told) or any(kind.said.search(told) for kind in KINDS)
 
 
 def _is_error_object(error: dict[str, Any]) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from understudy.gateway.asking import Marks, aimed, is_named
 from understudy.gateway.dialects.given import Given, sse
 from understudy.gateway.dialects.refusals import Refusal
-from understudy.gateway.dialects.words import LARGEST_TEXT, Message, Wanted, chat_of, handed_on, is_remote, task_of
+from understudy.gateway.dialects.words import LARGEST_TEXT, Message, Wanted, chat_of, is_remote, task_of
 from understudy.gateway.fields import BadField, Table, flag, number, one_of, strings, table, tables, text, whole
 from understudy.types import Chat, Piece, Task
 
@@ -40,15 +40,15 @@ def read(body: Table, marks: Marks) -> Wanted:
     images = [is_remote(url, name) for n, m in enumerate(messages) for url, name in _read_message(m, n)]
     form, tools = _form(body), _tools(body)
     kept = _kept(body)
-    asked = _task(messages) if not (tools or images) else None
+    asked, more = _task(messages) if not (tools or images) else None, dict[str, Any]()
     if asked is None or is_named(model) or kept.get("logprobs"):
         chat = _handed(messages, kept, tools, form, images, plain=asked is not None)
-        asked = handed_on(asked, chat, _last_question(messages))
+        # With the same in words beside it, where it can be said in words.
+        asked, more = asked or Task(_last_question(messages), remember=False), {"chat": chat, "plan": False}
     cap = whole(body, "max_completion_tokens", 1, MOST_TOKENS) or whole(body, "max_tokens", 1, MOST_TOKENS)
-    asked = replace(asked, max_tokens=cap, schema=_schema(form))
     options = table(body.get("stream_options") or {}, "stream_options")
     return Wanted(
-        aimed(asked, model, marks),
+        aimed(asked, model, marks, max_tokens=cap, schema=_schema(form), **more),
         model,
         stream=flag(body, "stream"),
         usage=flag(options, "include_usage"),

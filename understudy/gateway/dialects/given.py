@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from understudy.types import Reply, Usage
+from understudy.types import Began, Reply, Usage
 
 encode = msgspec.json.Encoder().encode
 
@@ -53,11 +53,7 @@ class Given:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {
-            "x-understudy-reply-id": self.reply.id,
-            "x-understudy-candidate": self.candidate,
-            "x-understudy-policy": self.reply.policy_name,
-        }
+        return headers_of(Began(self.reply.id, self.candidate, self.reply.policy_name))
 
     def renamed(self, calls: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """The same calls, each with an id no other in the conversation has: clients drop what has a known one."""
@@ -69,6 +65,14 @@ class Given:
             taken = self.known | set(self._new.values())
             self._new[name] = said if said and said not in taken else f"call_{secrets.token_hex(12)}"
         return self._new[name]
+
+
+def headers_of(began: Began | None) -> dict[str, str]:
+    """What an answer says in its head of who gives it."""
+    if began is None:
+        return {}
+    told = {"reply-id": began.reply_id, "candidate": began.candidate, "policy": began.policy}
+    return {f"x-understudy-{name}": value for name, value in told.items() if value}
 
 
 def sse(data: object, event: str = "") -> bytes:

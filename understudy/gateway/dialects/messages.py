@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from understudy.gateway.asking import Marks, aimed, is_named
 from understudy.gateway.dialects.given import Given, sse
 from understudy.gateway.dialects.refusals import Refusal
-from understudy.gateway.dialects.words import LARGEST_TEXT, Message, Wanted, chat_of, handed_on, is_remote, task_of
+from understudy.gateway.dialects.words import LARGEST_TEXT, Message, Wanted, chat_of, is_remote, task_of
 from understudy.gateway.fields import BadField, Table, flag, number, one_of, strings, table, tables, text, whole
 from understudy.types import Chat, Piece, Task
 
@@ -52,13 +52,15 @@ def _read(body: Table, marks: Marks) -> Wanted:
     images = [is_remote(url, name) for n, m in enumerate(messages) for url, name in _read_message(m, n)]
     _check_system(body.get("system"))
     kept, tools = _kept(body), _tools(body)
-    asked = _task(body, messages) if not (tools or images) else None
+    asked, more = _task(body, messages) if not (tools or images) else None, dict[str, Any]()
     if asked is None or is_named(model):
         chat = _handed(body, messages, {**kept, **tools}, images, plain=asked is not None)
-        asked = handed_on(asked, chat, _last_question(messages))
-    asked = replace(asked, max_tokens=whole(body, "max_tokens", 1, MOST_TOKENS))
+        # With the same in words beside it, where it can be said in words.
+        asked, more = asked or Task(_last_question(messages), remember=False), {"chat": chat, "plan": False}
+    cap = whole(body, "max_tokens", 1, MOST_TOKENS)
     known = frozenset(str(b.get("id")) for m in messages for b in _blocks(m) if b.get("type") == "tool_use")
-    return Wanted(aimed(asked, model, marks), model, stream=flag(body, "stream"), known=known)
+    aim = aimed(asked, model, marks, max_tokens=cap, **more)
+    return Wanted(aim, model, stream=flag(body, "stream"), known=known)
 
 
 def write(given: Given) -> Table:
@@ -210,6 +212,8 @@ def _read_block(block: Table, name: str) -> Iterable[tuple[str, str]]:
     kind = one_of(block.get("type"), f"{name}.type", BLOCKS)
     if kind == "text" and not isinstance(block.get("text"), str):
         raise BadField(f"{name}.text", "it must be a string")
+    if kind == "document":
+        yield from _read_document(block, name)
     if kind == "image":
         source = table(block.get("source"), f"{name}.source")
         if one_of(source.get("type"), f"{name}.source.type", ("base64", "url")) == "url":
@@ -228,6 +232,23 @@ def _read_block(block: Table, name: str) -> Iterable[tuple[str, str]]:
         if inner is not None and not isinstance(inner, str):
             for place, below in enumerate(tables(inner, f"{name}.content")):
                 yield from _read_block(below, f"{name}.content[{place}]")
+
+
+def _read_document(block: Table, name: str) -> Iterable[tuple[str, str]]:
+    """What is in a PDF nobody here can read; any other document is text that can be."""
+    source = table(block.get("source"), f"{name}.source")
+    kind = one_of(source.get("type"), f"{name}.source.type", ("text", "base64", "url", "content", "file"))
+    data = source.get("data")
+    if kind in ("text", "base64") and not isinstance(data, str):
+        raise BadField(f"{name}.source.data", "it must be a string")
+    if kind == "base64" and source.get("media_type") != "application/pdf":
+        raise BadField(f"{name}.source.media_type", "it must be application/pdf", remedy="Send text as it is.")
+    if kind == "url":
+        is_remote(text(source, "url", longest=2_000) or "", f"{name}.source.url")
+    inner = source.get("content")
+    if kind == "content" and not isinstance(inner, str):
+        for place, below in enumerate(tables(inner, f"{name}.source.content")):
+            yield from _read_block(below, f"{name}.source.content[{place}]")
 
 
 def _check_system(system: object) -> None:

@@ -11,6 +11,7 @@ from understudy.errors import (
     BudgetRefused,
     ConfigError,
     Forbidden,
+    NoCandidate,
     NoJob,
     PrivacyRefused,
     StoreError,
@@ -21,6 +22,7 @@ from understudy.errors import (
     ValidationFailed,
 )
 from understudy.gateway.fields import BadField
+from understudy.gateway.wording import worded
 from understudy.types import Failure
 
 
@@ -65,7 +67,7 @@ _WORDS: tuple[tuple[type[UnderstudyError], tuple[int, str, str]], ...] = (
 
 def refusal_of(error: UnderstudyError, when: Callable[[BudgetRefused], float | None]) -> Refusal:
     """when: seconds until there may be more of a budget."""
-    said = str(error)
+    said = f"{error.message} {worded(error.remedy, 'http')}".strip()
     for kind, (status, theirs, code) in _WORDS:
         if isinstance(error, kind):
             place = error.field if isinstance(error, BadField) else None
@@ -79,6 +81,8 @@ def refusal_of(error: UnderstudyError, when: Callable[[BudgetRefused], float | N
         if outcomes <= {Failure.CONTEXT, Failure.UNSUITED}:  # no other moment would help
             code = "context_length_exceeded" if Failure.CONTEXT in outcomes else "unsupported_content"
             return Refusal(400, "invalid_request_error", code, said)
+    if isinstance(error, NoCandidate) and error.too_large:
+        return Refusal(400, "invalid_request_error", "context_length_exceeded", said)
     retry: float | None = getattr(error, "retry_after", None)
     if retry is not None:
         return Refusal(429, "rate_limit_error", "rate_limit_exceeded", said, retry=retry)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
+
+import msgspec
 
 from understudy.errors import ToolFailed
 from understudy.gateway.asking import digest
@@ -15,7 +18,23 @@ from understudy.types import Chat, Task, Turn
 
 IMAGE_TOKENS = 1_600  # what an image of a megapixel costs; providers scale larger ones down
 LARGEST_TEXT = 4_000_000  # characters of one string
-_UNREAD = frozenset({"type", "role", "id", "tool_call_id", "tool_use_id", "media_type", "data", "signature", "detail"})
+_WORDS = frozenset({"type", "role", "media_type", "detail"})  # names whose values are words of the wire
+_WORD = re.compile(r"[a-z_]{1,40}|(?:image|application|text)/[\w.+-]{1,40}|[a-z_]{1,40}_20\d{6}")
+_IDS = frozenset({"id", "tool_call_id", "tool_use_id"})
+_ID = re.compile(r"(?=[^A-Za-z]{0,127}[A-Za-z])[\w.:|-]{1,128}", re.ASCII)
+_IMAGE = re.compile(r"data:image/[\w.+-]{1,40};base64")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_FREE = frozenset({"input", "parameters", "input_schema", "schema"})  # tables with keys of the client's own
+_LONG_NUMBER = 10_000_000  # from which a number may say more than how many
+# Names that the wire has at its top, in functions, sources, images and schemas.
+_NAMED = """
+    messages tools tool_choice parallel_tool_calls response_format system thinking context_management output_config
+    service_tier stop stop_sequences temperature top_p top_k presence_penalty frequency_penalty seed logprobs
+    top_logprobs logit_bias reasoning_effort name description parameters arguments strict type media_type data url
+    detail content minimum maximum exclusiveMinimum exclusiveMaximum
+"""
+_KEYS = frozenset(_NAMED.split())
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +80,6 @@ def task_of(messages: Iterable[Message]) -> Task | None:
     )
 
 
-def handed_on(plain: Task | None, chat: Chat, question: str) -> Task:
-    """The task that carries a conversation: with the same in words beside it, where it can be said in words."""
-    return replace(plain or Task(question, remember=False), chat=chat, plan=False)
-
-
 def chat_of(
     dialect: Literal["openai", "anthropic"],
     body: Mapping[str, Any],
@@ -83,19 +97,50 @@ def chat_of(
     return Chat(dialect, body, tokens, most, frozenset(needs), texts, any(images), plain, digest(begins))
 
 
-def texts_in(value: object, name: str = "") -> Iterable[str]:
-    """Every string a model would read, wherever it stands: keys of objects too, images not."""
+def texts_in(value: object, name: str = "", *, free: bool = False) -> Iterable[str]:
+    """Every string a model would read, wherever it stands: keys of objects too.
+
+    Left out is what says nothing by its place and its shape: names of the wire, ids, images, signatures. free: below a
+    table whose keys are the client's own, where no place says anything.
+    """
     if isinstance(value, str):
-        if name not in _UNREAD and not value.startswith("data:image/"):
+        if not (_is_word(name, value) if free else _is_wire(name, value)):
             yield value
     elif isinstance(value, dict):
         for key, below in cast("dict[str, object]", value).items():
-            if name not in ("", "function", "source", "image_url"):
+            if name not in ("", "function", "source", "image_url") or key not in _KEYS:
                 yield key
-            yield from texts_in(below, key)
+            if key == "input" and isinstance(below, dict):  # what a tool is called with, as OpenAI's wire says it
+                yield _encode(cast("object", below)).decode("utf-8", "replace")
+            else:
+                yield from texts_in(below, key, free=free or key in _FREE)
     elif isinstance(value, list):
         for below in cast("list[object]", value):
-            yield from texts_in(below, name)
+            yield from texts_in(below, name, free=free)
+    elif isinstance(value, int | float) and abs(value) >= _LONG_NUMBER and name not in _KEYS:
+        yield f"{value}"
+
+
+def _is_word(name: str, value: str) -> bool:
+    return name in _WORDS and _WORD.fullmatch(value) is not None
+
+
+def _is_wire(name: str, value: str) -> bool:
+    """Whether a string at this place of the wire is none that anybody reads."""
+    if name in _WORDS:
+        return _is_word(name, value)
+    if name in _IDS:
+        return _ID.fullmatch(value) is not None
+    if name in ("data", "signature"):
+        return _is_base64(value)
+    if name in ("url", "image_url") and value.startswith("data:image/"):
+        head, _, data = value.partition(",")
+        return _IMAGE.fullmatch(head) is not None and _is_base64(data)
+    return False
+
+
+def _is_base64(value: str) -> bool:
+    return value.isascii() and not value.encode().translate(None, _BASE64)
 
 
 def is_remote(url: str, name: str) -> bool:

@@ -1,0 +1,1 @@
+"""Many tasks: campaigns, planned before anything is called."""
