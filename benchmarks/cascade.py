@@ -16,6 +16,7 @@ Rankings, each beside `random` and `oracle` (understudy/classifiers/recovery.py 
 `calls`: RouteLLM's axis, the share of prompts sent to the strong model; samples cost nothing there, and the weak
 answer is the table's own `correct`. `money`: 0 is the weak model once for all, 1 the strong one for all; every sample
 is paid, an escalated prompt pays for both models, and the weak model's quality is that of a single sample.
+`rule`: how well the rule of succession, which understudy uses for samples, says how often such an answer is right.
 `accepting`: with the ranking that `money` chose, the weak answer is kept where its calibrated probability is at least
 the strong model's accuracy on the choosing part.
 What cannot be known from such tables: how agreement of two different models ranks (they say who was right, not what
@@ -147,6 +148,9 @@ def _pair(table: Table, pair: Pair, splits: Any, sides: Any, shapes: Any, ratio:
                 figures["cascade_above_longest_se"] = _round(recovery.spread(seen, scores, longest))
         if name != "cascade calls":
             figures["money"][whole] = _figures(_by_cost(once, parts, splits, ratio), ratio, seen_once)
+        if not _comparable(whole):
+            said, truth = np.concatenate([p.trust for p in parts]), np.concatenate([p.kept for p in parts])
+            figures.setdefault("rule", {})[whole] = _error(list(zip(said.tolist(), truth.tolist(), strict=True)))
     figures["money"]["random"] = _figures(recovery.random(seen_once), ratio, seen_once)
     figures["calibration"] = _error([k[:2] for k in kept])
     figures["accepting"] = _accepting(kept, ratio)
@@ -202,7 +206,7 @@ def _votes(table: Table, name: str, rows: Any) -> dict[str, Ranking]:
             drawn = [np.random.default_rng([int(r), k]) for r in rows]  # the same draw whoever asks
             top = np.clip(np.round(agree * count), 0, count).astype(int)
             hits = np.array([g.hypergeometric(t, count - t, k) for g, t in zip(drawn, top, strict=True)])
-            found[f"votes:{name}:k{k}"] = Ranking(_ranks(-hits / k), k, right * (hits * 2 > k))
+            found[f"votes:{name}:k{k}"] = Ranking(_ranks(-hits / k), k, right * (hits * 2 > k), (hits + 1) / (k + 2))
     return found
 
 

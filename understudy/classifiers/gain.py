@@ -145,12 +145,11 @@ def fit(prompts: Prompts, gains: Floats) -> Gain:
     middle, spread = prompts.shapes.mean(axis=0), prompts.shapes.std(axis=0) + 1e-9
     table = _matrix(prompts, vocabulary, middle, spread)
     rows, pairs = gains.shape
-    fold: NDArray[np.intp] = (
-        np.arange(rows) * 7919 % 104729 % _FOLDS
-    )  # any fixed shuffle: rows of a source may stand together
+    folds = [row * 7919 % 104729 % _FOLDS for row in range(rows)]
     guesses = np.zeros((len(_PENALTIES), rows, pairs))
     for left_out in range(_FOLDS):
-        kept, held = fold != left_out, fold == left_out
+        kept = np.array([f != left_out for f in folds], dtype=np.bool_)
+        held = np.array([f == left_out for f in folds], dtype=np.bool_)
         mean = gains[kept].mean(axis=0)
         for place, weights in enumerate(_solve(table[kept], gains[kept] - mean, _PENALTIES)):
             guesses[place, held] = table[held] @ weights + mean

@@ -7,9 +7,11 @@ import math
 from dataclasses import replace
 
 from understudy.agents.specialists import BARE, specialist
+from understudy.classifiers.confidence import wrong_with
 from understudy.config.settings import Provider
 from understudy.director import budget
 from understudy.director.classify import classify
+from understudy.director.confidence import Weighing
 from understudy.director.decided import Decided
 from understudy.director.fitting import fit_for
 from understudy.director.judging import judge
@@ -116,6 +118,8 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         chat=task.chat and replace(task.chat, live=prefix and prefix.hear),
     )
 
+    weighing = _weighing(parts, trail, decided, call, chain) if prefix is None else None
+
     async def accept(answer: Answer, candidate: Candidate) -> tuple[Check, ...]:
         from understudy.director.validators import validate
 
@@ -124,6 +128,8 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         if task.chat is not None and task.chat.dialect == "embeddings":
             asked = ()  # vectors; how many there are was counted where they came in
         done = await validate(answer, task, asked, parts.validators)
+        if weighing is not None and all(c.passed for c in done):
+            done = await weighing.weigh(answer, candidate, done)
         if decision.judge == "none" or any(not c.passed for c in done):
             return done
         trail.stage("judge", candidate.name)
@@ -158,6 +164,8 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     shorter = turn.shortest if turn is not None else None
     if shorter is not None:
         trail.note(f"The day's tokens of this key had room for an answer of {shorter:,} only.")
+    if weighing is not None and not walk.ended:
+        weighing.fall_back(walk)
     if walk.answer is None or walk.candidate is None:
         raise explain_failure(walk, decided, parts.clock.now(), room=shorter)
     if prefix is not None:
@@ -165,6 +173,18 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     if task.chat is not None:
         parts.ties.keep(task.chat.tie, walk.candidate.domain)
     return walk
+
+
+def _weighing(
+    parts: Parts, trail: Trail, decided: Decided, call: Call, chain: tuple[Candidate, ...]
+) -> Weighing | None:
+    """What confidence the policy asks for; not of vectors. Raises UsageError for a wish nobody can meet."""
+    wish, chat = decided.decision.confidence, decided.task.chat
+    if wish is None or (chat is not None and chat.dialect == "embeddings"):
+        return None
+    if why := wrong_with(wish):
+        raise UsageError(f"The policy {decided.policy.name} asks for a confidence that cannot be had.", remedy=why)
+    return Weighing(parts, trail, decided, call, chain, wish)
 
 
 def narrowed(task: Task, caller: Caller | None) -> Task:
