@@ -317,6 +317,22 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Confidence:
+    """When an answer that passed its checks is good enough, and who says so.
+
+    estimators are asked in this order (classifiers/confidence.ESTIMATORS), and the first that can tell decides. From
+    `threshold` on the answer is accepted; below it the next link of the chain is asked. It is asked once for a task,
+    and only where a model of a higher rating stands behind the one that answered.
+    """
+
+    estimators: tuple[str, ...]
+    threshold: float = 0.8  # probability that it is right
+    samples: int = 3  # of the estimator `samples`: how many answers in all, the first among them
+    # (estimator, ((what it says, how often such an answer was right), ...)): measured on one's own tasks.
+    curves: tuple[tuple[str, tuple[tuple[float, float], ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What a policy decides: an ordered chain with its checks and caps."""
 
@@ -333,6 +349,7 @@ class Decision:
     live: bool = False  # the answer may pass on while it is written, after a look at its beginning
     advice: int = 0  # times the director may be asked how to mend an answer, within its budget
     propensity: float = 1.0  # with which the facts but for the draw put this candidate first
+    confidence: Confidence | None = None  # None: an answer that passes its checks is good enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +437,7 @@ class Check:
     passed: bool
     reason: str = ""
     advice: str = field(default="", repr=False)  # the director's, for whoever tries again; never recorded
+    escalate: bool = False  # asking the same candidate again would not help: the next one is asked
 
 
 @dataclass(frozen=True, slots=True)

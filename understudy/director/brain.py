@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from understudy.director.acts import read_object
@@ -52,8 +53,24 @@ def _fitted(call: Call, worker: Worker, left: int) -> Call:
     return call
 
 
-async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, directs: bool) -> str | None:
-    """One small question to one candidate. Failures are attempts with an outcome, never exceptions."""
+def no_object(text: str) -> str:
+    """Every question of the director's asks for a JSON object."""
+    return "" if read_object(text) else "format: there is no JSON object in the answer"
+
+
+async def ask(
+    parts: Parts,
+    trail: Trail,
+    candidate: Candidate,
+    call: Call,
+    *,
+    directs: bool,
+    unfit: Callable[[str], str] = no_object,
+) -> str | None:
+    """One small question to one candidate. Failures are attempts with an outcome, never exceptions.
+
+    unfit says what is wrong with the form of an answer, or nothing; it is returned all the same.
+    """
     if call.sensitivity is Sensitivity.PRIVATE and not candidate.local:
         return None
     now = parts.clock.now()
@@ -88,8 +105,8 @@ async def ask(parts: Parts, trail: Trail, candidate: Candidate, call: Call, *, d
         trail.attempts.append(attempt(candidate, call, "cancelled", error, at=at, directs=directs))
         raise
     at = (now, parts.clock.now())
-    readable = bool(read_object(answer.text))  # every question asks for a JSON object
-    outcome, error = ("ok", None) if readable else ("rejected", "format: there is no JSON object in the answer")
+    error = unfit(answer.text) or None
+    outcome = "rejected" if error else "ok"
     trail.attempts.append(attempt(candidate, call, outcome, error, at=at, answer=answer, directs=directs))
     return answer.text
 

@@ -16,7 +16,7 @@ async def judge(
     """A cheap model first, the director when that one is unsure. Nobody sure: nothing is claimed."""
     text = f"TASK:\n{decided.task.text}\n\nANSWER:\n{answer}"
     call = question(JUDGE, text, parts, decided.verdict.sensitivity, Role.JUDGE)
-    cheap = _cheap_judge(parts, decided, author)
+    cheap = cheap_judge(parts, decided, author)
     said = await ask(parts, trail, cheap, call, directs=False) if cheap else None
     judgement = read_judgement(said or "")
     by = "judge"
@@ -28,7 +28,7 @@ async def judge(
     return (Check(by, judgement.verdict == "accept", judgement.reason),)
 
 
-def _cheap_judge(parts: Parts, decided: Decided, author: Candidate | None) -> Candidate | None:
+def cheap_judge(parts: Parts, decided: Decided, author: Candidate | None) -> Candidate | None:
     """The fastest free candidate that did not write the answer and may see the task."""
     private = decided.private
     director = parts.find(parts.settings.director.candidate)

@@ -7,14 +7,16 @@ import math
 from dataclasses import replace
 
 from understudy.agents.specialists import BARE, specialist
+from understudy.classifiers.confidence import wrong_with
 from understudy.classifiers.redaction import Redaction, redact
 from understudy.config.settings import Provider
 from understudy.director import budget
-from understudy.director.advising import adviser_of, asks
+from understudy.director.accepting import Acceptance
+from understudy.director.advising import adviser_of
 from understudy.director.classify import classify
+from understudy.director.confidence import Weighing
 from understudy.director.decided import Decided
 from understudy.director.fitting import fit_for
-from understudy.director.judging import judge
 from understudy.director.outcome import explain_failure
 from understudy.director.parts import Parts
 from understudy.director.prefix import Prefix
@@ -25,14 +27,12 @@ from understudy.fleet.errand import Errand, Timing, Walk
 from understudy.policies import registry
 from understudy.tokens import estimate
 from understudy.types import (
-    Answer,
     Attempt,
     Began,
     Call,
     Caller,
     Candidate,
     Chat,
-    Check,
     Facts,
     Guess,
     Intent,
@@ -44,7 +44,6 @@ from understudy.types import (
     Verdict,
 )
 
-ON_CALLS = frozenset({"not_error", "not_truncated", "tool_calls"})  # checks that hold for a tool call too
 HOUR = 3_600  # seconds
 LARGE = 20_000  # characters from which judging is worth a change of threads
 
@@ -137,25 +136,8 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         chat=_heard(task.chat, prefix),
     )
 
-    async def accept(answer: Answer, candidate: Candidate) -> tuple[Check, ...]:
-        from understudy.director.validators import validate
-
-        # A tool call is no text: only what holds for calls is asked of it.
-        asked = tuple(c for c in checks if c in ON_CALLS) if answer.calls else checks
-        if task.chat is not None and task.chat.dialect == "embeddings":
-            asked = ()  # vectors; how many there are was counted where they came in
-        question = asks(answer.text) if decision.advice else None
-        if question is not None:
-            done = (question,)
-        elif redaction is None:
-            done = await validate(answer, task, asked, parts.validators)
-        else:  # what the caller will get is what must be valid; what goes back to who wrote it has no value in it
-            whole = replace(answer, text=redaction.restored(answer.text))
-            done = tuple(map(redaction.hidden, await validate(whole, redaction.original, asked, parts.validators)))
-        if decision.judge != "none" and all(c.passed for c in done):
-            trail.stage("judge", candidate.name)
-            done = (*done, *await judge(parts, trail, decided, answer.text, candidate))
-        return await adviser.advised(done, answer.text, candidate)
+    weighing = _weighing(parts, trail, decided, call, chain) if prefix is None else None
+    acceptance = Acceptance(parts, trail, decided, checks, adviser, weighing)
 
     def record(made: Attempt) -> None:
         trail.attempts.append(made)
@@ -169,7 +151,7 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
         chain=chain,
         deadline=trail.deadline,
         max_attempts=decision.max_attempts,
-        accept=accept,
+        accept=acceptance.accept,
         guard=lambda c: parts.guard(c, decided.verdict.sensitivity, Role.WORKER, trail, turn=turn),
         timing=lambda c: _timing(parts.settings.providers[c.provider]),
         patience=_patience(parts, trail, task, priority),
@@ -186,6 +168,8 @@ async def work(parts: Parts, trail: Trail, decided: Decided) -> Walk:
     shorter = turn.shortest if turn is not None else None
     if shorter is not None:
         trail.note(f"The day's tokens of this key had room for an answer of {shorter:,} only.")
+    if weighing is not None and not walk.ended:
+        weighing.fall_back(walk)
     if walk.answer is None or walk.candidate is None:
         raise explain_failure(walk, decided, parts.clock.now(), room=shorter)
     if redaction is not None:
@@ -202,6 +186,18 @@ def _heard(chat: Chat | None, prefix: Prefix | None) -> Chat | None:
     if chat is None or (chat.live is None and prefix is None):
         return chat
     return replace(chat, live=prefix and prefix.hear)
+
+
+def _weighing(
+    parts: Parts, trail: Trail, decided: Decided, call: Call, chain: tuple[Candidate, ...]
+) -> Weighing | None:
+    """What confidence the policy asks for; not of vectors. Raises UsageError for a wish nobody can meet."""
+    wish, chat = decided.decision.confidence, decided.task.chat
+    if wish is None or (chat is not None and chat.dialect == "embeddings"):
+        return None
+    if why := wrong_with(wish):
+        raise UsageError(f"The policy {decided.policy.name} asks for a confidence that cannot be had.", remedy=why)
+    return Weighing(parts, trail, decided, call, chain, wish)
 
 
 def narrowed(task: Task, caller: Caller | None) -> Task:

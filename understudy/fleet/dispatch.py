@@ -246,7 +246,7 @@ class Dispatcher:
                 _record(errand, walk, _unneeded(candidate, call, (started, self.clock.now()), tab.used))
                 raise
             wrong = await self._judge(errand, walk, candidate, call, answer, (started, self.clock.now()))
-            if wrong is None or turn == 1 or walk.ended or len(walk.attempts) >= errand.max_attempts:
+            if wrong is None or wrong.escalate or turn == 1 or walk.ended or len(walk.attempts) >= errand.max_attempts:
                 return None
             if self.clock.now() >= errand.deadline:
                 return None

@@ -10,7 +10,19 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from understudy.types import Candidate, Decision, Facts, Intent, Limits, Link, Quality, Sensitivity, Standing, Window
+from understudy.types import (
+    Candidate,
+    Confidence,
+    Decision,
+    Facts,
+    Intent,
+    Limits,
+    Link,
+    Quality,
+    Sensitivity,
+    Standing,
+    Window,
+)
 
 _FACTS = tuple(f.name for f in fields(Facts))
 _STANDING = tuple(f.name for f in fields(Standing))
@@ -63,6 +75,7 @@ def facts_from_dict(record: Mapping[str, Any]) -> Facts:
 def decision_to_dict(decision: Decision) -> dict[str, Any]:
     record = {name: getattr(decision, name) for name in _DECISION}
     record["chain"] = [{"domain": link.domain, "why": link.why} for link in decision.chain]
+    record["confidence"] = asdict(decision.confidence) if decision.confidence is not None else None
     return record
 
 
@@ -71,12 +84,22 @@ def decision_from_dict(record: Mapping[str, Any]) -> Decision:
     values = {k: v for k, v in record.items() if k in _DECISION}
     values["chain"] = tuple(_link(link["domain"], link["why"]) for link in values["chain"])
     values["checks"] = tuple(values["checks"])
+    values["confidence"] = _confidence(values.get("confidence"))
     return Decision(**values)
 
 
 @lru_cache(maxsize=4096)  # thousands of decisions say the same of the same candidates
 def _link(domain: str, why: str) -> Link:
     return Link(domain, why)
+
+
+def _confidence(record: Mapping[str, Any] | None) -> Confidence | None:
+    if record is None:
+        return None
+    values = dict(record)
+    values["estimators"] = tuple(values["estimators"])
+    values["curves"] = tuple((by, tuple((score, chance) for score, chance in knots)) for by, knots in values["curves"])
+    return Confidence(**values)
 
 
 def _limits(record: Mapping[str, Any]) -> Limits:
