@@ -87,7 +87,7 @@ def _without(held: Sequence[training.Held], written: training.Held, one: trainin
     return training.calibrate([*(h for h in held if training.family(h.source) != kin), written], target)
 
 
-def _nested(held: Sequence[training.Held], written: training.Held, target: float) -> dict[str, float]:
+def _nested(held: Sequence[training.Held], written: training.Held, target: float) -> dict[str, float | None]:
     """Answers by thresholds and temperature that never saw a source of the same origin."""
     kept = right = 0
     shares: list[float] = []
@@ -103,9 +103,9 @@ def _nested(held: Sequence[training.Held], written: training.Held, target: float
             accuracies.append(float(good.sum() / answered.sum()))
     return {
         "coverage": round(kept / sum(len(h.truth) for h in held), 4),
-        "accuracy_answered": round(right / max(kept, 1), 4),
+        "accuracy_answered": round(right / kept, 4) if kept else None,
         "coverage_mean_of_sources": round(statistics.mean(shares), 4),
-        "accuracy_answered_mean_of_sources": round(statistics.mean(accuracies), 4),
+        "accuracy_answered_mean_of_sources": round(statistics.mean(accuracies), 4) if accuracies else None,
     }
 
 
