@@ -315,6 +315,15 @@ async def test_a_damaged_job_fails_alone(home: Path, store: Store, column: str) 
     assert store.jobs.held("me") == {good.id: False}
 
 
+async def test_a_state_that_nobody_gives_is_damage(home: Path, store: Store) -> None:
+    job = await add(store)
+    with sqlite3.connect(home / "store" / "understudy.db") as db:
+        db.execute("UPDATE jobs SET state = 'paused' WHERE id = ?", (job.id,))
+    db.close()
+    with pytest.raises(StoreError, match=r"jobs \(j-"):
+        store.jobs.find(job.id)
+
+
 async def test_damaged_contents_are_told(home: Path, store: Store) -> None:
     job, other = await add(store), await add(store)
     await take(store)

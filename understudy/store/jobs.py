@@ -20,6 +20,7 @@ from understudy.store.job_queue import CANCELLED, EXPIRED, QUEUED, finish, forge
 from understudy.store.rows import Row
 from understudy.types import Clock
 
+STATES = frozenset({QUEUED, job_queue.RUNNING, job_queue.DONE, job_queue.FAILED, CANCELLED, EXPIRED})
 ENDED = frozenset({job_queue.DONE, job_queue.FAILED, CANCELLED, EXPIRED})
 LONGEST_EVENTS = 500  # of a job that are kept, the newest
 _HEAD = "id, caller, key, session, state, created, started, ended, expires, attempts, cancel, events"
@@ -257,7 +258,7 @@ def _job(row: Sequence[object]) -> Job:
         caller=v.text(),
         keyed=bool(v.text()),
         session=v.text(),
-        state=v.text(),
+        state=v.one_of(STATES),
         created=v.number(),
         started=v.number_or_none(),
         ended=v.number_or_none(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -49,6 +49,9 @@ class Row:
 
     def text(self) -> str:
         return self._take(lambda value: isinstance(value, str))
+
+    def one_of(self, words: Collection[str]) -> str:
+        return self._take(lambda value: isinstance(value, str) and value in words)
 
     def flag(self) -> bool:
         return self._take(lambda value: isinstance(value, int) and value in (0, 1)) == 1

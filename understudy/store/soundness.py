@@ -62,6 +62,19 @@ _COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "error": ("text", "null"),
     },
     "job_events": {"event": ("json",)},
+    "campaigns": {"id": ("text",), "state": ("text",), "items": ("integer",), "spec": ("json",)},
+    "campaign_items": {
+        "n": ("integer",),
+        "key": ("text",),
+        "state": ("text",),
+        "tries": ("integer",),
+        "crashes": ("integer",),
+        "input": ("json",),
+    },
+    "campaign_results": {"text": ("text",), "input_tokens": ("integer",), "output_tokens": ("integer",)},
+    "campaign_tallies": {"count": ("integer",), "micro_usd": ("integer",)},
+    "pipeline_runs": {"inputs": ("json",)},
+    "pipeline_steps": {"begun": ("integer",), "value": ("text", "null")},
 }
 
 
