@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import statistics
 import sys
@@ -28,7 +29,6 @@ from understudy.tokens import estimate
 TARGETS = (0.90, 0.95, training.TARGET + training.MARGIN)
 ERRORS = (0.05, 0.10, 0.20)  # of the scripted 8B model
 UNUSABLE = 0.02  # of its answers: no JSON, or not sure
-LENGTH = ("bias", "log_chars", "short", "lines", "long_lines", "windowed", "sentences", "single")
 
 
 def measure(data: Path, *, compare: bool) -> dict[str, Any]:
@@ -184,8 +184,8 @@ def _compared(rows: Sequence[training.Row], memo: training.Memo) -> dict[str, An
         return {t: ([v * k for v, k in zip(d, kept, strict=True)], b if buckets else []) for t, (d, b) in memo.items()}
 
     bias = {"bias"}
-    readers = {
-        "length only": less(set(LENGTH), False),
+    readers: dict[str, training.Memo] = {
+        "length only": {t: (_length(t) + [0.0] * (len(place) - 4), list[int]()) for t in memo},
         "bag of words": {t: (d, _bag(t)) for t, (d, _) in less(bias, False).items()},
         "hashed words and pairs": less(bias, True),
         "form and word lists": less(None, False),
@@ -199,6 +199,10 @@ def _compared(rows: Sequence[training.Row], memo: training.Memo) -> dict[str, An
         macro = training.macro_f1(pooled.truth, pooled.scores.argmax(axis=1))["macro"]
         found[name] = {"macro_f1": round(macro, 4)} | _nested(held, written, TARGETS[-1])
     return found
+
+
+def _length(text: str) -> list[float]:
+    return [1.0, math.log1p(len(text)) / 10, min(len(text) / 2000, 1.0), min(text.count("\n") / 20, 1.0)]
 
 
 def _bag(text: str) -> list[int]:

@@ -6,7 +6,6 @@ characters are read, whatever the length: instructions stand in front of a docum
 
 from __future__ import annotations
 
-import math
 import re
 from itertools import pairwise
 from zlib import crc32
@@ -14,8 +13,8 @@ from zlib import crc32
 from understudy.classifiers.lexicon import LEXICON
 
 HEAD, TAIL = 900, 450  # characters that are looked at for their form
-FIRST, LAST = 500, 400  # of them, characters that are read word by word: the middle of a document tells its subject
-EDGE = 40  # words: of a longer text only the first and the last this many are hashed, a document's own words say little
+FIRST, LAST = 400, 300  # of them, characters that are read word by word: the middle of a document tells its subject
+EDGE = 32  # words: of a longer text only the first and the last this many are hashed, a document's own words say little
 BUCKETS = 1 << 15
 VERSION = 6  # raised whenever a feature changes its meaning: old weights are refused then
 
@@ -65,10 +64,8 @@ _PLACES: dict[str, tuple[int, ...]] = {
 _EXTRA = (
     *(
         "bias",
-        "log_chars",
         "short",
         "lines",
-        "long_lines",
         "question_end",
         "question_start",
         "has_question",
@@ -116,7 +113,7 @@ _EXTRA = (
     *("choices", "choices_numbers", "latex", "yes_no", "yes_no_only", "docstring", "signature", "hunks"),
     *("schema", "first_line_short", "last_line_short", "long_paragraph", "asked_last", "code_only", "body_code"),
     *("news_question", "lower_case", "said_me", "names_no_time", "fragment", "ends_colon"),
-    *("asks_sum", "asks_facts", "facts_no_sum", "long_no_sum", "turns_facts", "turns_sum"),
+    *("asks_sum", "asks_facts", "facts_no_sum", "long_no_sum", "turns_facts", "turns_sum", "health_numbers"),
 )
 DENSE = (*_NAMES, *(f"start_{n}" for n in _NAMES), *(f"end_{n}" for n in _NAMES), *_EXTRA)
 _YES_NO = frozenset(
@@ -251,10 +248,8 @@ def _dense(
     asks = starts in LEXICON["question"]
     values += [
         1.0,
-        math.log1p(len(text)) / 10,
         1.0 if count <= 8 else 0.0,
         min(lines / 20, 1.0),
-        min(len(view) / lines / 200, 1.0),
         1.0 if ends in "?？" and ends else 0.0,
         1.0 if asks else 0.0,
         1.0 if "?" in view else 0.0,
@@ -350,5 +345,6 @@ def _dense(
         1.0 if len(view) > 900 and not asks_sum else 0.0,
         1.0 if turns > 3 and asks_facts else 0.0,
         1.0 if turns > 3 and asks_sum else 0.0,
+        1.0 if numbers and len(distinct & LEXICON["health"]) > 1 and lines <= 2 else 0.0,
     ]
     return values

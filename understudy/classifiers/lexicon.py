@@ -69,6 +69,15 @@ _WORDS: dict[str, str] = {
     "polite": "please could can would bitte por favor pouvez kannst puedes help need want like",
     "person": "he she his her him they their them john mary maria james",
     "talk": "said hey hi hello wow thanks yeah okay oh great lol haha um uh",
+    "health": (
+        "pain painful ache aches hurt hurts sore doctor doctors dr hospital surgery pill pills medicine medication "
+        "drug dose mg blood pressure heart liver kidney lung lungs skin rash fever cough cold flu infection "
+        "infected virus pregnant pregnancy period periods birth baby tablet tablets antibiotic antibiotics treat "
+        "treated treatment cure cured symptom symptoms diagnosis diagnosed disease syndrome disorder cancer tumor "
+        "diabetes thyroid asthma allergy allergic swelling swollen lump bleeding nausea vomiting headache migraine "
+        "dizzy knee ankle stomach throat tooth teeth gum vitamin vaccine vaccinated ultrasound scan mri test "
+        "positive hormone hormones sleep anxiety depression weight"
+    ),
     "news": (
         "covid pandemic ukraine russia putin zelensky zelenskyy gaza israel hamas netanyahu biden trump harris musk "
         "tesla spacex tiktok twitter instagram facebook meta google apple amazon microsoft nvidia openai chatgpt ai "

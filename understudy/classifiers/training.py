@@ -176,10 +176,10 @@ def fit(
     rows: Sequence[Row],
     memo: Memo,
     *,
-    rounds: int = 70,
-    dense_decay: float = 3e-4,
-    hashed_decay: float = 3e-4,
-    share: float = 0.85,
+    rounds: int = 90,
+    dense_decay: float = 1e-3,
+    hashed_decay: float = 5e-5,
+    share: float = 0.9,
 ) -> Weights:
     """Multinomial logistic regression by full-batch Adam. Deterministic: no randomness, no shuffling.
 
